@@ -60,7 +60,7 @@ from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import Intervention
 from evenhand.metrics.judges.clip_scorer import ClipScorer
 from evenhand.metrics.statistics.paired_loss import LOOKS
-from evenhand.metrics.vision.weights import best_device
+from evenhand.metrics.vision.device import best_device
 
 if TYPE_CHECKING:
     from evenhand.methods.base import Method

@@ -10,8 +10,8 @@ from importlib.metadata import version
 import torch
 
 from evenhand.bench.cache.layout import ELSEWHERE
-from evenhand.bench.models.processor import instructions, model_name
 from evenhand.bench.stages.write import PACKAGES
+from evenhand.metrics.vision.device import instructions, model_name
 
 _DIGITS = 16
 

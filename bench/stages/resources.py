@@ -10,7 +10,8 @@ from evenhand.bench import mini
 from evenhand.bench.parsing.strict_csv import CsvFile, show
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS
 from evenhand.metrics.judges.clip_scorer import ClipScorer
-from evenhand.metrics.vision.weights import best_device, hub_folder
+from evenhand.metrics.vision.device import best_device
+from evenhand.metrics.vision.weights import hub_folder
 
 BUNDLED = {"mini": "confusion.csv", "mini-generated": "confusion_generated.csv"}
 """Bundled calibrations to files: measured on renders, and on images that the bundled model generated."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from evenhand.bench.models.processor import processor_name
 from evenhand.bench.models.unet import Model
 from evenhand.bench.prompts.prompt_set import PromptSet
 from evenhand.bench.registry.method_spec import MethodUse
@@ -22,6 +21,7 @@ from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.correction.calibration import cell_names
 from evenhand.metrics.judges.base import Judge
 from evenhand.metrics.rows import Measurement
+from evenhand.metrics.vision.device import processor_name
 
 PACKAGES = ("torch", "diffusers", "transformers", "open_clip_torch", "numpy", "scipy", "pandas")
 """Packages whose version can affect images, labels or numbers."""

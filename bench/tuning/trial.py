@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.processor import processor_name
 from evenhand.bench.registry.method_spec import parse_method
 from evenhand.bench.results.lookup import PRIMARY_METRIC
 from evenhand.bench.results.result import BASE, EstimateRow, Result
@@ -20,7 +19,7 @@ from evenhand.bench.run import evaluate
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.suites.fit_length import bound
 from evenhand.bench.suites.suite import Suite
-from evenhand.metrics.vision.weights import best_device
+from evenhand.metrics.vision.device import best_device, processor_name
 
 
 def with_parameters(development: Suite, method: str, parameters: Mapping[str, Any]) -> Suite:

@@ -18,11 +18,12 @@ from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import PHOTOGRAPHS, Answer, Images, Judge
 from evenhand.metrics.judges.on_faces import OnFaces
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
+from evenhand.metrics.vision.device import best_device
 from evenhand.metrics.vision.faces import finder
 from evenhand.metrics.vision.pixels import IMAGENET_MEAN, IMAGENET_STD
 from evenhand.metrics.vision.weight_folder import in_batches
 from evenhand.metrics.vision.weight_source import WeightSource
-from evenhand.metrics.vision.weights import best_device, tensors, weight_file
+from evenhand.metrics.vision.weights import tensors, weight_file
 
 RELEASE = "https://drive.google.com/drive/folders/1B2gAnEpJ6oC9sMkcwS8v5Wk8PtHycHOV"
 """The folder of the released checkpoints, which the read-me of dchen236/FairFace links."""

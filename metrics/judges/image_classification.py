@@ -20,11 +20,12 @@ from evenhand.metrics import taxonomies
 from evenhand.metrics.judges.base import Answer, GradientJudge, Images, Judge, JudgeInfo
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard, hub_weights
+from evenhand.metrics.vision.device import best_device
 from evenhand.metrics.vision.loaded_weights import require_loaded
 from evenhand.metrics.vision.pixels import input_side, shown
 from evenhand.metrics.vision.weight_folder import in_batches, loading, require, version
 from evenhand.metrics.vision.weight_source import WeightSource
-from evenhand.metrics.vision.weights import best_device, hub_folder
+from evenhand.metrics.vision.weights import hub_folder
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 

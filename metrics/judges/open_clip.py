@@ -47,10 +47,11 @@ from evenhand.metrics.judges.base import (
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard
 from evenhand.metrics.taxonomies import COARSER
+from evenhand.metrics.vision.device import best_device
 from evenhand.metrics.vision.pixels import shown
 from evenhand.metrics.vision.weight_folder import in_batches, loading, require
 from evenhand.metrics.vision.weight_source import WeightSource
-from evenhand.metrics.vision.weights import best_device, holds_code, hub_folder
+from evenhand.metrics.vision.weights import holds_code, hub_folder
 
 
 class OpenClipJudge(DifferentiableJudge, GradientJudge):

@@ -23,10 +23,11 @@ from evenhand.metrics.judges.base import Answer, Images, Judge, JudgeInfo, Varia
 from evenhand.metrics.judges.on_faces import View, viewed
 from evenhand.metrics.judges.recipe import JudgeRecipe, RecipeCard, hub_weights
 from evenhand.metrics.taxonomies import COARSER
+from evenhand.metrics.vision.device import best_device
 from evenhand.metrics.vision.loaded_weights import made_up
 from evenhand.metrics.vision.weight_folder import loading, require, version
 from evenhand.metrics.vision.weight_source import WeightSource
-from evenhand.metrics.vision.weights import best_device, hub_folder
+from evenhand.metrics.vision.weights import hub_folder
 
 BATCH = 4
 """Images per call, small because the output has one number per token of the vocabulary."""

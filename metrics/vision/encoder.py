@@ -10,10 +10,11 @@ from torch.nn.functional import normalize
 from transformers import AutoImageProcessor, AutoModel
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.vision.device import best_device
 from evenhand.metrics.vision.loaded_weights import require_loaded
 from evenhand.metrics.vision.pixels import input_side, shown
 from evenhand.metrics.vision.weight_folder import loading, require
-from evenhand.metrics.vision.weights import best_device, hub_folder
+from evenhand.metrics.vision.weights import hub_folder
 
 FILES = ("config.json", "model.safetensors", "preprocessor_config.json")
 

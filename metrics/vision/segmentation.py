@@ -11,9 +11,10 @@ from torch.nn.functional import interpolate
 from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics.vision.device import best_device
 from evenhand.metrics.vision.loaded_weights import require_loaded
 from evenhand.metrics.vision.weight_folder import in_batches, loading, require
-from evenhand.metrics.vision.weights import best_device, hub_folder
+from evenhand.metrics.vision.weights import hub_folder
 
 Images = NDArray[np.uint8]
 """Images as ``(n, height, width, 3)`` sRGB bytes."""

@@ -18,11 +18,6 @@ HUB_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 """Files downloaded from a hub repository: no code, no pickles."""
 
 
-def best_device() -> str:
-    """A CUDA device if there is one, else the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def hub_folder(name: str, *, files: Sequence[str] = HUB_FILES) -> Path:
     """The folder of a model: ``name`` itself if it is a folder, else the hub's snapshot.
 

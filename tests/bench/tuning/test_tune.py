@@ -10,7 +10,6 @@ import torch
 from helpers.tuning import a_trial
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.processor import processor_name
 from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.run_folder import load_run
@@ -22,7 +21,7 @@ from evenhand.bench.tuning.summary import closing_lines, trial_table, write_page
 from evenhand.bench.tuning.tune import record_path, tune
 from evenhand.methods.activations.respodiff import RespoDiff
 from evenhand.methods.prompts.entigen import Entigen
-from evenhand.metrics.vision.weights import best_device
+from evenhand.metrics.vision.device import best_device, processor_name
 
 METHOD = "eos-swap"
 

@@ -1,4 +1,4 @@
-"""The name of the processor. The same inputs give the same bytes only on the same kind of processor."""
+"""The device that draws and judges, and its name: only the same kind gives the same bytes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import platform
 from pathlib import Path
 
 import torch
+
+
+def best_device() -> str:
+    """A CUDA device if there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def processor_name(device: torch.device) -> str:

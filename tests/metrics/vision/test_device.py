@@ -6,8 +6,8 @@ import platform
 import pytest
 import torch
 
-from evenhand.bench.models import processor
-from evenhand.bench.models.processor import model_name, processor_name
+from evenhand.metrics.vision import device
+from evenhand.metrics.vision.device import model_name, processor_name
 
 CPU = torch.device("cpu")
 
@@ -22,7 +22,7 @@ def system_says(monkeypatch):
                 raise FileNotFoundError(path)
             return io.StringIO(text).read()
 
-        monkeypatch.setattr(processor.Path, "read_text", read_text)
+        monkeypatch.setattr(device.Path, "read_text", read_text)
 
     return say
 
@@ -44,5 +44,5 @@ def test_a_system_that_does_not_state_it_is_named_by_its_architecture(
 
 
 def test_an_accelerator_has_the_name_of_its_driver(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "An Accelerator")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda which: "An Accelerator")
     assert processor_name(torch.device("cuda")) == "An Accelerator"
