@@ -1,6 +1,5 @@
 """The name of the processor: as the system states it, with the instructions that decide the last digits."""
 
-import io
 import platform
 
 import pytest
@@ -20,7 +19,7 @@ def system_says(monkeypatch):
         def read_text(path, **kwargs):
             if text is None:
                 raise FileNotFoundError(path)
-            return io.StringIO(text).read()
+            return text
 
         monkeypatch.setattr(device.Path, "read_text", read_text)
 
