@@ -99,14 +99,15 @@ def test_gender_fast_runs_compiled_on_stable_diffusion_15(evenhand, weights, tmp
     results = run_and_publish(
         evenhand,
         *("gender-fast", "--model", save_released("sd1", tmp_path / "stable-diffusion-v1-5")),
-        *settings(weights, panel=panel),
+        # Every step runs the same graph, and many processors only emulate bfloat16.
+        *settings(weights, panel=panel, **{"protocol.steps": 4}),
         *("--method", "base", "--method", "sortition:anchors=8,images=8,batch=8"),
         folder=tmp_path,
     )
     assert {*results} == {"base", "sortition"}
     check_run(tmp_path / "run", results, judges={"fairface", "open-clip", "image-classifier"})
     protocol = results["base"]["spec"]["protocol"]
-    assert (protocol["steps"], protocol["precision"], protocol["compilation"]) == (20, "bfloat16", "whole")
+    assert (protocol["precision"], protocol["compilation"]) == ("bfloat16", "whole")
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2, "the U-Net and the decoder"
     torch._dynamo.reset()
 
@@ -121,6 +122,8 @@ def test_intersectional_fast_runs_on_stable_diffusion_xl(evenhand, weights, tmp_
     sampling = {
         "protocol.solver": "euler",
         "protocol.steps": 3,
+        # The other suite draws in bfloat16.
+        "protocol.precision": "float32",
         "protocol.compilation": "none",
         "methods.uce.preserve": [],
     }
