@@ -1,8 +1,8 @@
 """The reproduction table: the effect of every published method on gender alone, in its paper and here.
 
-Run ``python -m evenhand.bench.studies.reproduction RUN`` with the folder of a run of ``mini-gender``. It
-writes the tables as CSV and fills the page from them. The published figures are in ``published_effects.toml``
-and in the literature tables of the reports.
+Run ``python -m evenhand.bench.studies.reproduction``. It writes the tables as CSV from the published entries
+of ``mini-gender`` and fills the page from them. A setting without an entry keeps the row that the tables
+have. The published figures are in ``published_effects.toml`` and in the literature tables of the reports.
 
 An effect is the part of the bias that a method removes. Papers measure the bias by a mean deviation ratio or
 a metric proportional to it. Here it is RMSDelta, which for two groups is the root mean square of the
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +26,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import read_entries
 from evenhand.bench.parsing.marked_page import fill
 from evenhand.bench.policy.gates import status_of
+from evenhand.bench.results.entry import Entry
 from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, LossRow, Result, Timing
 from evenhand.bench.storage.run_folder import load_run
@@ -39,6 +40,7 @@ DATA = "published_effects.toml"
 PAGE = Path("docs/methods/reproduction.md")
 FOLDER = Path("docs/studies/reproduction")
 ENTRIES = Path("reports/entries")
+SUITE = "mini-gender"
 
 REPRODUCED, PARTLY = 0.7, 0.5
 """Parts of the paper's relative effect from which an effect counts as reproduced and as partly reproduced."""
@@ -54,6 +56,9 @@ EFFORT = ("fit_passes", "fit_seconds", "fits", "trials", "share_trained")
 COMPARED = ("mist", "mist_low", "mist_high", "other", "other_low", "other_high")
 """Columns of numbers in the tables of effects (measured, and what this took) and of claims; ``lost`` is
 explicit fidelity, and ``trials`` is 0 for a method that was not tuned."""
+
+CLAIM = ("claim", "scope", "over")
+"""Columns that identify a row of the claims."""
 
 Labels = Mapping[str, Reading]
 """Label of a method to its result."""
@@ -161,45 +166,53 @@ def verdict(part: float) -> str:
     return reproduced if part >= REPRODUCED else partly if part >= PARTLY else not_reproduced
 
 
-def effects(results: Sequence[Result], timings: Sequence[Timing] = ()) -> pd.DataFrame:
+def effects(
+    results: Sequence[Result], timings: Sequence[Timing] = (), *, earlier: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """One row for every published method and setting: published figures, measured ones, and the verdict.
 
     A method is run with the suite's parameters, which a search may have found, and possibly with others.
 
     Args:
-        results: Results of a run.
-        timings: Its timings.
+        results: Results of the suite.
+        timings: Their timings.
+        earlier: The table as it was, whose numbers settings without a result keep.
     """
     found = {result.spec.method.label: Reading.of(result) for result in results}
     seconds = {timing.method: timing.fit_seconds for timing in timings}
+    known = [] if earlier is None else earlier[earlier["verdict"] != NOT_RUN].to_dict("records")
+    measured = {row["label"]: {name: row[name] for name in (*MEASURED, *EFFORT)} for row in known}
+    method_of = {row["label"]: row["method"] for row in known}
+    for label, reading in found.items():
+        method_of[label] = reading.result.spec.method.name
+        measured[label] = _measured(label, found) | _effort(reading.result, seconds)
     return pd.DataFrame(
         [
-            _effect(one, label, found) | _effort(label, found, seconds)
+            _effect(one, label, measured.get(label))
             for one in data().published
-            for label in _labels(one, found)
+            for label in _labels(one, method_of)
         ]
     )
 
 
-def _labels(one: Published, found: Labels) -> list[str]:
+def _labels(one: Published, method_of: Mapping[str, str]) -> list[str]:
     """The settings of the file, run or not, then the others that were run."""
-    run = [label for label, reading in found.items() if reading.result.spec.method.name == one.method]
+    run = [label for label, method in method_of.items() if method == one.method]
     return list(dict.fromkeys([*(one.labels or (one.method,)), *run]))
 
 
-def _effort(label: str, found: Labels, seconds: Mapping[str, float]) -> dict[str, float]:
-    """The columns :data:`EFFORT`; ``nan`` if the method has no result."""
-    if label not in found:
-        return dict.fromkeys(EFFORT, math.nan)
-    result = found[label].result
+def _effort(result: Result, seconds: Mapping[str, float]) -> dict[str, float]:
+    """The columns :data:`EFFORT`."""
     card = result.spec.method
     trials = card.search.trials if card.search else 0
     trained = math.nan if card.share_trained is None else card.share_trained
-    own = (result.fit_passes, seconds.get(label, math.nan), 1 + len(card.other_fits), trials, trained)
+    took = seconds.get(card.label, math.nan)
+    own = (result.fit_passes, took, 1 + len(card.other_fits), trials, trained)
     return dict(zip(EFFORT, own, strict=True))
 
 
-def _effect(one: Published, label: str, found: Labels) -> dict[str, Any]:
+def _effect(one: Published, label: str, measured: Mapping[str, float] | None) -> dict[str, Any]:
+    """A row of the table; ``measured`` has the columns :data:`MEASURED` and :data:`EFFORT`, if it was run."""
     baseline, value, effect = figures(one)
     protocol = _protocol(one)
     row: dict[str, Any] = {
@@ -216,11 +229,12 @@ def _effect(one: Published, label: str, found: Labels) -> dict[str, Any]:
         "how": _how(one),
         "remark": one.remark,
     }
-    measured = _measured(label, found)
-    ratios = {f"ratio{end}": measured[f"effect{end}"] / effect for end in ("", "_low", "_high")}
-    said = verdict(ratios["ratio"]) if label in found else NOT_RUN
-    explained = said in ("partly reproduced", "not reproduced")
-    return row | measured | ratios | {"verdict": said, "because": one.because if explained else ""}
+    numbers = dict.fromkeys((*MEASURED, *EFFORT), math.nan) if measured is None else dict(measured)
+    effort = {name: numbers.pop(name) for name in EFFORT}
+    ratios = {f"ratio{end}": numbers[f"effect{end}"] / effect for end in ("", "_low", "_high")}
+    said = NOT_RUN if measured is None else verdict(ratios["ratio"])
+    because = one.because if said in ("partly reproduced", "not reproduced") else ""
+    return row | numbers | ratios | {"verdict": said, "because": because} | effort
 
 
 def _how(one: Published) -> str:
@@ -231,8 +245,8 @@ def _how(one: Published) -> str:
 
 
 def _measured(label: str, found: Labels) -> dict[str, float]:
-    """The columns :data:`MEASURED`; ``nan`` if the method has no result."""
-    if label not in found or BASE not in found:
+    """The columns :data:`MEASURED`; ``nan`` without a baseline."""
+    if BASE not in found:
         return dict.fromkeys(MEASURED, math.nan)
     mine, its, key = found[label], found[BASE], _key(found)
     squared = key._replace(metric=COMPARED_METRIC)
@@ -257,21 +271,25 @@ def _span(row: EstimateRow | ComparisonRow | LossRow | None) -> Span:
     return Span(row.value, row.low, row.high) if row is not None else Span(math.nan, math.nan, math.nan)
 
 
-def claims(results: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
+def claims(results: Mapping[str, Sequence[Result]], *, earlier: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row for every claim of MIST's paper, setting and method that it is compared with.
 
     A method that has these settings, too, is compared in the same one.
 
     Args:
         results: ``gender``, ``joint`` and ``unedited`` to their results.
+        earlier: The table as it was, whose rows stay where a result is missing.
     """
+    known = [] if earlier is None else earlier.to_dict("records")
+    kept = {tuple(row[name] for name in CLAIM): row for row in known}
     rows = []
     for claim in data().claim:
         found = {one.spec.method.label: Reading.of(one) for one in results[claim.results]}
         for scope in SCOPES:
             for other in claim.over:
-                row = {"claim": claim.name, "scope": scope, "over": other}
-                rows.append(row | _tested(claim, scope, other, found))
+                place = (claim.name, scope, other)
+                row = dict(zip(CLAIM, place, strict=True)) | _tested(claim, scope, other, found)
+                rows.append(kept.get(place, row) if row["verdict"] == NOT_RUN else row)
     return pd.DataFrame(rows)
 
 
@@ -335,27 +353,30 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     }
 
 
-def joint_results(entries: Path) -> list[Result]:
+def joint_results(entries: Iterable[Entry]) -> list[Result]:
     """The published results on the latest version of ``mini`` that has one of MIST."""
-    found = [entry.result for entry in read_entries(entries)[0].values() if entry.result.spec.suite == "mini"]
+    found = [entry.result for entry in entries if entry.result.spec.suite == "mini"]
     versions = [result.spec.suite_version for result in found if result.spec.method.name == "mist"]
     latest = max(versions, key=int, default="")
     return [result for result in found if result.spec.suite_version == latest]
 
 
 def main(
-    run: Annotated[Path, typer.Argument(help="Folder of a run of mini-gender.")],
     unedited: Annotated[Path | None, typer.Option(help="Folder of a run of unedited.toml.")] = None,
     entries: Annotated[Path, typer.Option(help="Folder of the published entries.")] = ENTRIES,
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = FOLDER,
     page: Annotated[Path, typer.Option(help="Page that is filled.")] = PAGE,
 ) -> None:
     """Write the tables and fill the page."""
-    gender = load_run(run)
+    published = read_entries(entries)[0].values()
+    mine = [entry for entry in published if entry.result.spec.suite == SUITE]
+    gender, timings = [entry.result for entry in mine], [entry.timing for entry in mine if entry.timing]
     others = load_run(unedited).results if unedited else []
+    results = {"gender": gender, "joint": joint_results(published), "unedited": others}
+    earlier = read(out)
     tables = {
-        "effects": effects(gender.results, gender.timings),
-        "claims": claims({"gender": gender.results, "joint": joint_results(entries), "unedited": others}),
+        "effects": effects(gender, timings, earlier=earlier["effects"]),
+        "claims": claims(results, earlier=earlier["claims"]),
     }
     for name, table in tables.items():
         table.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", na_rep="nan")

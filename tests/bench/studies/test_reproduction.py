@@ -7,6 +7,7 @@ import pytest
 from helpers.paths import ROOT
 from helpers.report import a_result
 
+from evenhand.bench.leaderboard.entries import read_entries
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.results.result import ComparisonRow, Search, Timing
 from evenhand.bench.studies.reproduction import (
@@ -219,8 +220,27 @@ def test_unedited_occupations_are_kept_if_their_shares_hardly_change(change, hal
     assert list(mine["verdict"]) == [said]
 
 
+def test_settings_without_a_result_keep_their_numbers():
+    label = "uce:rounds=3"
+    earlier = effects([with_square("base"), with_square("uce", square=0.3), with_square(label, square=0.0)])
+    table = effects([with_square("base"), with_square("uce")], earlier=earlier).set_index("label")
+    assert table["effect"][["uce", label]].round(6).tolist() == [0.5, 1.0]
+    assert table["verdict"][["uce", label, "mist"]].tolist() == ["reproduced", "reproduced", "not run"]
+    assert table["fits"][label] == 1
+    pd.testing.assert_frame_equal(effects([], earlier=earlier), earlier)
+
+
+def test_claims_without_their_results_keep_their_rows():
+    joint = [a_result("base"), in_scope("mist", "joint", 0.2, 0.3), in_scope("uce", "joint", 0.4, 0.5)]
+    earlier = claims({"gender": [], "joint": joint, "unedited": []})
+    assert "holds" in set(earlier["verdict"])
+    pd.testing.assert_frame_equal(
+        claims({"gender": [], "joint": [], "unedited": []}, earlier=earlier), earlier
+    )
+
+
 def test_joint_results_are_of_one_version_that_has_mist():
-    found = joint_results(ROOT / "reports" / "entries")
+    found = joint_results(read_entries(ROOT / "reports" / "entries")[0].values())
     assert len({result.spec.suite_version for result in found}) == 1
     assert "mist" in {result.spec.method.name for result in found}
 
