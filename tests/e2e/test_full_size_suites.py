@@ -107,7 +107,7 @@ def test_gender_fast_runs_compiled_on_stable_diffusion_15(evenhand, weights, tmp
     assert {*results} == {"base", "sortition"}
     check_run(tmp_path / "run", results, judges={"fairface", "open-clip", "image-classifier"})
     protocol = results["base"]["spec"]["protocol"]
-    assert (protocol["precision"], protocol["compilation"]) == ("bfloat16", "whole")
+    assert (protocol["steps"], protocol["precision"], protocol["compilation"]) == (4, "bfloat16", "whole")
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2, "the U-Net and the decoder"
     torch._dynamo.reset()
 
