@@ -73,6 +73,14 @@ def fits(row: BoardRow) -> str:
     return fits_text(row) + about
 
 
+def another_fit(row: BoardRow) -> str:
+    """What another fit would take where there is one whose luck is not known; else empty."""
+    fitted = row.result.fit_passes
+    if row.is_base or row.deterministic or len(row.fits) > 1 or not fitted:
+        return ""
+    return f"{count(fitted)} U-Net passes to fit, {count(row.result.cost.images)} images to measure"
+
+
 def passes(row: BoardRow) -> str:
     """U-Net passes of an image relative to the baseline's."""
     relative = 1.0 if row.is_base else row.result.cost.relative_passes
@@ -82,9 +90,11 @@ def passes(row: BoardRow) -> str:
 def fit_cost(row: BoardRow) -> list[tuple[str, str]]:
     """What fitting and tuning the method has taken besides the images, and what sampling takes, as terms."""
     search, relative = row.result.spec.method.search, passes(row)
+    another = another_fit(row)
     return [
         ("U-Net passes of the fit", count(row.result.fit_passes)),
         ("Fits", fits(row)),
+        *([("Another fit", another)] if another else []),
         ("Trials of the tuning", plural(search.trials, "trial") if search else tuned(row)),
         ("U-Net passes of the tuning", count(search.passes) if search else UNKNOWN),
         ("Training", training(row)),

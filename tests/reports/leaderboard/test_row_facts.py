@@ -64,6 +64,21 @@ def test_fits_have_their_range_and_name_those_in_another_band():
     assert found == "3 fits: 0.300 to 0.400; 1 fit in the band “not proven”"
 
 
+def test_single_fit_says_what_another_would_take():
+    result = row().result
+    cost = result.cost.model_copy(update={"fit_images": 0, "fit_evaluations": 1500, "images": 90})
+    trained = result.model_copy(update={"cost": cost})
+    stated = "1,500 U-Net passes to fit, 90 images to measure"
+    assert dict(facts.fit_cost(row(result=trained)))["Another fit"] == stated
+    fits = [FitRow(label=f"uce:fit={n}", entry=f"e{n}", distance=0.3, band="ranked") for n in (1, 2)]
+    free = result.model_copy(update={"cost": cost.model_copy(update={"fit_evaluations": 0})})
+    card = trained.spec.method.model_copy(update={"other_fits": [trained.spec.method.intervention]})
+    same = trained.model_copy(update={"spec": trained.spec.model_copy(update={"method": card})})
+    several = row(result=trained, fits=fits, published=fits[0])
+    for other in (row("base"), row(result=free), row(result=same), several):
+        assert "Another fit" not in dict(facts.fit_cost(other))
+
+
 def test_change_has_the_opposite_sign_of_the_loss_and_its_bounds():
     assert facts.change_text(a_loss("explicit fidelity", 0.03, half=0.02)) == "−3.0 points (−5.0 to −1.0)"
     assert facts.change_text(None) == facts.UNKNOWN
