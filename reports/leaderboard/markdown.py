@@ -104,15 +104,10 @@ def _line(row: BoardRow, distance: str, entries: str) -> list[str]:
     return [
         _name(row),
         escape(facts.verdict(row)),
-        distance + (f"; {fits_text(row)}" if _luck(row) else ""),
+        distance + (f"; {fits_text(row)}" if facts.luck(row) else ""),
         "reference" if row.is_base else facts.change_text(facts.fidelity_change(row)),
         f"[{row.evidence}]({entries}/{row.entry})" if _is_plain(row.entry) else row.evidence,
     ]
-
-
-def _luck(row: BoardRow) -> bool:
-    """Whether another fit could have another distance."""
-    return len(row.fits) > 1 or (row.result.fit_passes > 0 and not row.deterministic)
 
 
 def _name(row: BoardRow) -> str:

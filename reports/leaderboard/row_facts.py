@@ -73,12 +73,17 @@ def fits(row: BoardRow) -> str:
     return fits_text(row) + about
 
 
+def luck(row: BoardRow) -> bool:
+    """Whether another fit could have another distance."""
+    return len(row.fits) > 1 or (row.result.fit_passes > 0 and not row.deterministic)
+
+
 def another_fit(row: BoardRow) -> str:
-    """What another fit would take where there is one whose luck is not known; else empty."""
-    fitted = row.result.fit_passes
-    if row.is_base or row.deterministic or len(row.fits) > 1 or not fitted:
+    """What another fit would take; empty where there are several, or where it would be the same."""
+    if len(row.fits) > 1 or not luck(row):
         return ""
-    return f"{count(fitted)} U-Net passes to fit, {count(row.result.cost.images)} images to measure"
+    fitted, drawn = count(row.result.fit_passes), count(row.result.cost.images)
+    return f"{fitted} U-Net passes to fit, {drawn} images to measure"
 
 
 def passes(row: BoardRow) -> str:
