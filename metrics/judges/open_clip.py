@@ -101,6 +101,7 @@ class OpenClipJudge(DifferentiableJudge, GradientJudge):
         self._words = {attribute: dict(groups) for attribute, groups in words.items()}
         self._templates = tuple(templates)
         self._device = device
+        self._embedded_texts: dict[tuple[str, ...], Tensor] = {}
         self.info = JudgeInfo(
             name=name,
             version=folder_version(folder, [self._words, self._templates, *(gate or ())]),
@@ -148,7 +149,7 @@ class OpenClipJudge(DifferentiableJudge, GradientJudge):
         """``no_person`` if the second text of the gate is nearer, else ``ok``."""
         if self._gate is None:
             return ("ok",) * len(images)
-        person, other = self._softmax(images, self._embed_texts(list(self._gate))).T
+        person, other = self._softmax(images, self._embed_texts(self._gate)).T
         return tuple("ok" if one >= two else "no_person" for one, two in zip(person, other, strict=True))
 
     def zero_shot(self, images: Images, texts: list[str]) -> NDArray[np.float64]:
@@ -158,7 +159,7 @@ class OpenClipJudge(DifferentiableJudge, GradientJudge):
     def logits(self, pixels: Tensor, texts: list[str]) -> Tensor:
         """The logits ``(n, len(texts))`` whose softmax is :meth:`zero_shot`, with gradients."""
         # A copy, because tensors created in inference mode cannot be part of a gradient.
-        return self._scaled_features(pixels) @ self._embed_texts(list(texts)).clone().T
+        return self._scaled_features(pixels) @ self._embed_texts(texts).clone().T
 
     def group_logits(self, pixels: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """Logits over the groups of every attribute, on whole images, with gradients."""
@@ -222,8 +223,15 @@ class OpenClipJudge(DifferentiableJudge, GradientJudge):
         texts = [template.format(word) for word in words for template in templates]
         return normalize(self._embed_texts(texts).mean(dim=0), dim=0)
 
+    def _embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit embeddings ``(n, d)``; computed once, because a ratio loop asks the same texts in every round."""
+        known = self._embedded_texts
+        if tuple(texts) not in known:
+            known[tuple(texts)] = self._encoded_texts(list(texts))
+        return known[tuple(texts)]
+
     @torch.inference_mode()
-    def _embed_texts(self, texts: list[str]) -> Tensor:
+    def _encoded_texts(self, texts: list[str]) -> Tensor:
         network, _, tokenizer = self._model
         return normalize(in_batches(network.encode_text, tokenizer(texts).to(self._device)), dim=-1)
 

@@ -41,6 +41,19 @@ def test_zero_shot_matches_open_clip():
     )
 
 
+def test_texts_are_encoded_once_however_often_they_are_asked(monkeypatch):
+    images, _ = labelled_people()
+    judge = make()
+    network, _, _ = judge._model
+    encode, encoded = network.encode_text, []
+    monkeypatch.setattr(network, "encode_text", lambda tokens: encoded.append(tokens) or encode(tokens))
+    first = judge.zero_shot(images[:5], TEXTS)
+    assert (judge.zero_shot(images[:5], TEXTS) == first).all()
+    assert len(encoded) == 1
+    swapped = judge.zero_shot(images[:5], TEXTS[::-1])
+    np.testing.assert_allclose(swapped, first[:, ::-1], atol=1e-6)
+
+
 @pytest.mark.slow
 def test_variants_are_the_single_templates():
     images, _ = labelled_people()
