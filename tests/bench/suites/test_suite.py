@@ -102,7 +102,8 @@ def test_a_limited_set_covers_every_cell():
 
 def suite_file(folder, **changes):
     """A copy of ``mini-quick`` without parameters of methods, with ``changes``."""
-    fields = load_suite("mini-quick").model_dump(mode="json") | {"methods": {}} | changes
+    without = {"methods": {}, "tuned": {}, "searches": {}}
+    fields = load_suite("mini-quick").model_dump(mode="json") | without | changes
     path = folder / f"{changes.get('name', 'mine')}.toml"
     path.write_text(to_toml(fields))
     return path
