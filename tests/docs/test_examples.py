@@ -20,7 +20,7 @@ UNCHANGED = ("tutorial.md", "annotate.md")
 
 
 def shrunk(suite):
-    """The suite with two steps, and two small images for two prompts of each set."""
+    """The suite with two steps, two small images for two prompts of each set, and methods that fit fast."""
     known = {name: {**given, **QUICK.get(name, {})} for name, given in suite.methods.items()}
     small = {"steps": 2, "batch": 4, "width": 32, "height": 32}
     return suite.model_copy(
@@ -29,6 +29,8 @@ def shrunk(suite):
             "bootstrap": suite.bootstrap.model_copy(update={"draws": 100}),
             "prompts": tuple(use.model_copy(update={"seeds": 2, "limit": 2}) for use in suite.prompts),
             "methods": known,
+            "tuned": {},
+            "searches": {},
         }
     )
 
