@@ -224,7 +224,7 @@ class OpenClipJudge(DifferentiableJudge, GradientJudge):
         return normalize(self._embed_texts(texts).mean(dim=0), dim=0)
 
     def _embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit embeddings ``(n, d)``; computed once, because a ratio loop asks the same texts in every round."""
+        """Unit embeddings ``(n, d)``, computed once: a ratio loop asks the same texts in every round."""
         known = self._embedded_texts
         if tuple(texts) not in known:
             known[tuple(texts)] = self._encoded_texts(list(texts))
