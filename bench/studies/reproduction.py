@@ -12,15 +12,12 @@ occupations' deviation ratios without the bias of a finite sample.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from pydantic import Field
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import read_entries
@@ -30,13 +27,11 @@ from evenhand.bench.results.entry import Entry
 from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, LossRow, Result, Timing
 from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.studies.published_effects import Claim, Published, data, figures, how, protocol_of
 from evenhand.bench.studies.reproduction_page import NOT_RUN, SCOPES, VERDICTS, parts
-from evenhand.bench.suites.evaluation_config import Spec
 from evenhand.metrics.statistics.ratios import Span, ratio
 from evenhand.metrics.statistics.uncertainty import upper_end
-from evenhand.reports.leaderboard.literature import CONFIDENCE, Protocol, Reported, protocols, reported
 
-DATA = "published_effects.toml"
 PAGE = Path("docs/methods/reproduction.md")
 FOLDER = Path("docs/studies/reproduction")
 ENTRIES = Path("reports/entries")
@@ -48,100 +43,20 @@ REPRODUCED, PARTLY = 0.7, 0.5
 UNCHANGED = 0.1
 """Largest change of the squared RMSDelta at which occupations count as kept."""
 
-BEST = {"fairimagen_fairness": 1.0}
-"""Value of a metric for a fair model, where it is not 0."""
-
 MEASURED = ("baseline", "value", "value_low", "value_high", "effect", "effect_low", "effect_high", "lost")
 EFFORT = ("fit_passes", "fit_seconds", "fits", "trials", "share_trained")
 COMPARED = ("mist", "mist_low", "mist_high", "other", "other_low", "other_high")
 """Columns of numbers in the tables of effects (measured, and what this took) and of claims; ``lost`` is
 explicit fidelity, and ``trials`` is 0 for a method that was not tuned."""
 
+SCOPE = "scope"
+"""Column of the setting in the table of effects: one of :data:`SCOPES`, or empty for other methods."""
+
 CLAIM = ("claim", "scope", "over")
 """Columns that identify a row of the claims."""
 
 Labels = Mapping[str, Reading]
 """Label of a method to its result."""
-
-
-class Published(Spec):
-    """What is published about a method; the file of the data explains the fields."""
-
-    method: str
-    labels: tuple[str, ...] = ()
-    figures: Literal["own", "rival", "released", "none"]
-    protocol: str = ""
-    row: str = ""
-    metric: str = ""
-    baseline: float = math.nan
-    value: float = math.nan
-    effect: float = math.nan
-    model: str = ""
-    link: str = ""
-    place: str = ""
-    remark: str = ""
-    because: str = ""
-
-    model_config = Spec.model_config | {"allow_inf_nan": True}
-
-
-class Claim(Spec):
-    """A claim of MIST's paper.
-
-    Attributes:
-        name: What is claimed.
-        source: Where.
-        over: Methods that MIST is compared with.
-        results: The results that test it: of gender alone, of joint cells, or of unedited occupations.
-        measure: What is compared: the distance from the target, or the alignment of unrelated images.
-    """
-
-    name: str
-    source: str
-    over: tuple[str, ...]
-    results: Literal["gender", "joint", "unedited"]
-    measure: Literal["distance", "alignment"]
-
-
-class Data(Spec):
-    """The file of the published figures."""
-
-    published: tuple[Published, ...] = Field(min_length=1)
-    claim: tuple[Claim, ...]
-
-
-def data() -> Data:
-    """The published figures and claims, in the order of their file."""
-    return Data.model_validate(tomllib.loads(files(__package__).joinpath(DATA).read_text(encoding="utf-8")))
-
-
-def figures(one: Published) -> tuple[float, float, float]:
-    """Baseline, value and relative effect as published; ``nan`` where they were not found.
-
-    Raises:
-        EvenhandError: The literature table lacks a row that ``one`` refers to.
-    """
-    baseline, value = one.baseline, one.value
-    if one.protocol:
-        baseline, value = (float(_reported(one, row).value) for row in ("baseline", one.row))
-    if math.isfinite(one.effect):
-        return baseline, value, one.effect
-    best = BEST.get(one.metric, 0.0)
-    return baseline, value, 1 - (value - best) / (baseline - best)
-
-
-def _reported(one: Published, row: str) -> Reported:
-    place = (one.protocol, row, one.metric, "gender", "")
-    for found in reported():
-        if (found.protocol, found.method, found.metric, found.attributes, found.concept) == place:
-            return found
-    raise EvenhandError(
-        f"{DATA}: {one.method}: no {one.metric} of {row!r} in {one.protocol!r}; correct the row"
-    )
-
-
-def _protocol(one: Published) -> Protocol | None:
-    return next((each for each in protocols() if each.protocol == one.protocol), None)
 
 
 def relative_effect(method: Span, base: Span, difference: Span) -> Span:
@@ -181,11 +96,13 @@ def effects(
     found = {result.spec.method.label: Reading.of(result) for result in results}
     seconds = {timing.method: timing.fit_seconds for timing in timings}
     known = [] if earlier is None else earlier[earlier["verdict"] != NOT_RUN].to_dict("records")
-    measured = {row["label"]: {name: row[name] for name in (*MEASURED, *EFFORT)} for row in known}
+    measured = {row["label"]: {name: row[name] for name in (*MEASURED, *EFFORT, SCOPE)} for row in known}
     method_of = {row["label"]: row["method"] for row in known}
     for label, reading in found.items():
-        method_of[label] = reading.result.spec.method.name
-        measured[label] = _measured(label, found) | _effort(reading.result, seconds)
+        card = reading.result.spec.method
+        method_of[label] = card.name
+        scope = {SCOPE: card.parameters.get("scope", "")}
+        measured[label] = _measured(label, found) | _effort(reading.result, seconds) | scope
     return pd.DataFrame(
         [
             _effect(one, label, measured.get(label))
@@ -211,10 +128,10 @@ def _effort(result: Result, seconds: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(EFFORT, own, strict=True))
 
 
-def _effect(one: Published, label: str, measured: Mapping[str, float] | None) -> dict[str, Any]:
-    """A row of the table; ``measured`` has the columns :data:`MEASURED` and :data:`EFFORT`, if it was run."""
+def _effect(one: Published, label: str, measured: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A row of the table; ``measured`` has the columns of numbers and :data:`SCOPE`, if it was run."""
     baseline, value, effect = figures(one)
-    protocol = _protocol(one)
+    protocol = protocol_of(one)
     row: dict[str, Any] = {
         "method": one.method,
         "label": label,
@@ -226,22 +143,16 @@ def _effect(one: Published, label: str, measured: Mapping[str, float] | None) ->
         "figures": one.figures,
         "place": one.place,
         "link": protocol.link if protocol else one.link,
-        "how": _how(one),
+        "how": how(one),
         "remark": one.remark,
     }
-    numbers = dict.fromkeys((*MEASURED, *EFFORT), math.nan) if measured is None else dict(measured)
-    effort = {name: numbers.pop(name) for name in EFFORT}
+    unknown = dict.fromkeys((*MEASURED, *EFFORT), math.nan) | {SCOPE: ""}
+    numbers = unknown if measured is None else dict(measured)
+    effort = {name: numbers.pop(name) for name in (*EFFORT, SCOPE)}
     ratios = {f"ratio{end}": numbers[f"effect{end}"] / effect for end in ("", "_low", "_high")}
     said = NOT_RUN if measured is None else verdict(ratios["ratio"])
     because = one.because if said in ("partly reproduced", "not reproduced") else ""
     return row | numbers | ratios | {"verdict": said, "because": because} | effort
-
-
-def _how(one: Published) -> str:
-    """How the figures were read."""
-    if one.protocol:
-        return CONFIDENCE[_reported(one, one.row).confidence]
-    return {"released": CONFIDENCE["computed"], "own": CONFIDENCE["read"]}.get(one.figures, "")
 
 
 def _measured(label: str, found: Labels) -> dict[str, float]:
@@ -271,13 +182,17 @@ def _span(row: EstimateRow | ComparisonRow | LossRow | None) -> Span:
     return Span(row.value, row.low, row.high) if row is not None else Span(math.nan, math.nan, math.nan)
 
 
-def claims(results: Mapping[str, Sequence[Result]], *, earlier: pd.DataFrame | None = None) -> pd.DataFrame:
+def claims(
+    results: Mapping[str, Sequence[Result]], *, effects: pd.DataFrame, earlier: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """One row for every claim of MIST's paper, setting and method that it is compared with.
 
-    A method that has these settings, too, is compared in the same one.
+    A method that has these settings, too, is compared in the same one. Distances of gender are those of the
+    table of effects, so that both tables show the same.
 
     Args:
         results: ``gender``, ``joint`` and ``unedited`` to their results.
+        effects: The table of effects.
         earlier: The table as it was, whose rows stay where a result is missing.
     """
     known = [] if earlier is None else earlier.to_dict("records")
@@ -288,7 +203,11 @@ def claims(results: Mapping[str, Sequence[Result]], *, earlier: pd.DataFrame | N
         for scope in SCOPES:
             for other in claim.over:
                 place = (claim.name, scope, other)
-                row = dict(zip(CLAIM, place, strict=True)) | _tested(claim, scope, other, found)
+                if claim.results == "gender" and claim.measure == "distance":
+                    tested = _closer(*(_listed(effects, method, scope) for method in ("mist", other)))
+                else:
+                    tested = _tested(claim, scope, other, found)
+                row = dict(zip(CLAIM, place, strict=True)) | tested
                 rows.append(kept.get(place, row) if row["verdict"] == NOT_RUN else row)
     return pd.DataFrame(rows)
 
@@ -296,15 +215,30 @@ def claims(results: Mapping[str, Sequence[Result]], *, earlier: pd.DataFrame | N
 def _tested(claim: Claim, scope: str, other: str, found: Labels) -> dict[str, Any]:
     mist, rival = (_in_scope(found, method, scope) for method in ("mist", other))
     if mist is None or rival is None:
-        return dict.fromkeys(COMPARED, math.nan) | {"verdict": NOT_RUN}
+        return _closer(None, None)
     if claim.measure == "alignment":
         return _kept_alignment(mist)
     if other == BASE:
         return _kept_shares(mist, rival, key=_key(found))
     key = _key(found)
-    mine, its = _span(mist.at(key)), _span(rival.at(key))
+    return _closer(_span(mist.at(key)), _span(rival.at(key)))
+
+
+def _closer(mine: Span | None, its: Span | None) -> dict[str, Any]:
+    """Whether MIST is closer to the target than another method; not run without both distances."""
+    if mine is None or its is None:
+        return dict.fromkeys(COMPARED, math.nan) | {"verdict": NOT_RUN}
     said = "holds" if mine.high < its.low else "does not hold" if mine.low > its.high else "not decided"
     return _pair(mine, its) | {"verdict": said}
+
+
+def _listed(effects: pd.DataFrame, method: str, scope: str) -> Span | None:
+    """The distance of a method in this scope in the table of effects."""
+    run = effects[
+        effects["label"].isin([method, f"{method}:scope={scope}"]) & (effects["verdict"] != NOT_RUN)
+    ]
+    rows = run[run[SCOPE].isin(["", scope])][["value", "value_low", "value_high"]]
+    return Span(*map(float, rows.iloc[0])) if len(rows) else None
 
 
 def _in_scope(found: Labels, method: str, scope: str) -> Reading | None:
@@ -374,10 +308,8 @@ def main(
     others = load_run(unedited).results if unedited else []
     results = {"gender": gender, "joint": joint_results(published), "unedited": others}
     earlier = read(out)
-    tables = {
-        "effects": effects(gender, timings, earlier=earlier["effects"]),
-        "claims": claims(results, earlier=earlier["claims"]),
-    }
+    found = effects(gender, timings, earlier=earlier["effects"])
+    tables = {"effects": found, "claims": claims(results, effects=found, earlier=earlier["claims"])}
     for name, table in tables.items():
         table.to_csv(out / f"{name}.csv", index=False, float_format="%.4g", na_rep="nan")
     page.write_text(fill(page.read_text(encoding="utf-8"), **parts(read(out))), encoding="utf-8")

@@ -8,16 +8,12 @@ from helpers.paths import ROOT
 from helpers.report import a_result
 
 from evenhand.bench.leaderboard.entries import read_entries
-from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.results.result import ComparisonRow, Search, Timing
 from evenhand.bench.studies.reproduction import (
     EFFORT,
     FOLDER,
-    Published,
     claims,
-    data,
     effects,
-    figures,
     joint_results,
     relative_effect,
     verdict,
@@ -26,19 +22,8 @@ from evenhand.bench.suites.suite import load_suite, read_suite
 from evenhand.bench.tuning.development import development_suite
 from evenhand.metrics.statistics.ratios import Span
 
-NO_PAPER = {
-    "base",
-    "random-attribute-prompt",
-    "targeted-attribute-prompt",
-    "sortition",
-    "sortition-prompt",
-    "sortition-images",
-}
 PRIMARY = "gender*tone*age"
-
-
-def a_published(**changes):
-    return Published(**{"method": "uce", "figures": "own", "metric": "deviation_ratio"} | changes)
+NOTHING = {"gender": [], "joint": [], "unedited": []}
 
 
 def with_square(label, *, base=0.36, square=0.09, half=0.05):
@@ -61,32 +46,6 @@ def with_square(label, *, base=0.36, square=0.09, half=0.05):
     )
     changes = {"estimates": [*result.estimates, squared], "comparisons": [gap] if label != "base" else []}
     return result.model_copy(update=changes)
-
-
-def test_every_published_method_has_one_row():
-    assert sorted(one.method for one in data().published) == sorted(set(METHODS.names()) - NO_PAPER)
-
-
-@pytest.mark.parametrize("one", data().published, ids=lambda one: one.method)
-def test_figures_are_found_with_a_place_or_said_to_be_missing(one):
-    _, _, effect = figures(one)
-    assert math.isfinite(effect) == (one.figures != "none") == bool(one.place)
-    assert one.remark or one.figures == "own"
-
-
-def test_figures_come_from_the_literature_table():
-    one = a_published(protocol="efa-36", row="UCE")
-    assert figures(one) == (0.71, 0.34, pytest.approx(1 - 0.34 / 0.71))
-
-
-def test_an_effect_on_a_metric_whose_best_value_is_one_is_that_on_the_rest():
-    one = a_published(metric="fairimagen_fairness", baseline=0.2, value=0.6)
-    assert figures(one)[2] == pytest.approx(0.5)
-
-
-def test_a_missing_row_of_the_literature_table_is_an_error():
-    with pytest.raises(Exception, match="uce: no deviation_ratio of 'nobody' in 'efa-36'"):
-        figures(a_published(protocol="efa-36", row="nobody"))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +85,7 @@ def test_the_verdict_follows_from_the_part_of_the_published_effect(part, said):
 def test_without_a_run_every_method_is_not_run():
     table = effects([])
     assert set(table["verdict"]) == {"not run"} and table["effect"].isna().all()
-    assert set(claims({"gender": [], "joint": [], "unedited": []})["verdict"]) == {"not run"}
+    assert set(claims(NOTHING, effects=effects([]))["verdict"]) == {"not run"}
 
 
 def test_the_row_of_a_method_compares_its_effect_with_the_published_one():
@@ -187,7 +146,7 @@ def in_scope(label, scope, low, high):
 )
 def test_a_claim_holds_where_the_intervals_are_apart(low, high, said):
     joint = [a_result("base"), in_scope("mist", "joint", 0.2, 0.3), in_scope("uce", "joint", low, high)]
-    table = claims({"gender": [], "joint": joint, "unedited": []})
+    table = claims({"gender": [], "joint": joint, "unedited": []}, effects=effects([]))
     mine = table[table["claim"].str.contains("joint cells") & (table["over"] == "uce")]
     assert dict(zip(mine["scope"], mine["verdict"], strict=True)) == {"per-concept": "not run", "joint": said}
 
@@ -195,7 +154,9 @@ def test_a_claim_holds_where_the_intervals_are_apart(low, high, said):
 def test_another_method_is_compared_in_the_setting_of_mist():
     per_concept = [in_scope(label, "per-concept", 0.2, 0.3) for label in ("mist", "time:scope=per-concept")]
     joint = [in_scope(label, "joint", 0.2, 0.3) for label in ("mist:scope=joint", "uce", "time")]
-    table = claims({"gender": [], "joint": [a_result("base"), *per_concept, *joint], "unedited": []})
+    table = claims(
+        {"gender": [], "joint": [a_result("base"), *per_concept, *joint], "unedited": []}, effects=effects([])
+    )
     tested = table[table["claim"].str.contains("joint cells") & (table["verdict"] != "not run")]
     assert set(zip(tested["scope"], tested["over"], strict=True)) == {
         ("per-concept", "time"),
@@ -215,7 +176,7 @@ def test_unedited_occupations_are_kept_if_their_shares_hardly_change(change, hal
     mist = mist.model_copy(
         update={"spec": mist.spec.model_copy(update={"method": method}), "comparisons": gaps}
     )
-    table = claims({"gender": [], "joint": [], "unedited": [base, mist]})
+    table = claims({"gender": [], "joint": [], "unedited": [base, mist]}, effects=effects([]))
     mine = table[table["claim"].str.contains("other occupations") & (table["scope"] == "joint")]
     assert list(mine["verdict"]) == [said]
 
@@ -232,11 +193,28 @@ def test_settings_without_a_result_keep_their_numbers():
 
 def test_claims_without_their_results_keep_their_rows():
     joint = [a_result("base"), in_scope("mist", "joint", 0.2, 0.3), in_scope("uce", "joint", 0.4, 0.5)]
-    earlier = claims({"gender": [], "joint": joint, "unedited": []})
+    earlier = claims({"gender": [], "joint": joint, "unedited": []}, effects=effects([]))
     assert "holds" in set(earlier["verdict"])
-    pd.testing.assert_frame_equal(
-        claims({"gender": [], "joint": [], "unedited": []}, earlier=earlier), earlier
+    pd.testing.assert_frame_equal(claims(NOTHING, effects=effects([]), earlier=earlier), earlier)
+
+
+def test_claims_about_gender_have_the_distances_of_the_effects():
+    table = effects(
+        [
+            with_square("base"),
+            in_scope("mist", "per-concept", 0.2, 0.3),
+            in_scope("time", "per-concept", 0.4, 0.5),
+            in_scope("uce", "joint", 0.4, 0.5),
+        ]
     )
+    tested = claims(NOTHING, effects=table).query("claim == 'less biased: gender' and verdict != 'not run'")
+    assert tested[["scope", "over", "verdict"]].to_numpy().tolist() == [["per-concept", "time", "holds"]]
+    assert tested[["mist_low", "mist_high", "other_low", "other_high"]].iloc[0].tolist() == [
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+    ]
 
 
 def test_joint_results_are_of_one_version_that_has_mist():
