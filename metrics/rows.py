@@ -233,7 +233,7 @@ class LossRow(Record):
     )
     low: Real = Field(description="lower bound, valid for all rows of the gate together")
     high: Real = Field(description="upper bound")
-    n: int = Field(description="pairs of images; of over-correction, images that the baseline got right")
+    n: int = Field(description="pairs of images")
     margin: Real = Field(description="loss that the gate allows")
     needed: Real = Field(
         description="pairs that decide in 80 % of such runs if the observed loss is the true one"

@@ -27,6 +27,11 @@ from evenhand.metrics.estimation.paired import measure_pairs
 from evenhand.metrics.rows import Measurement
 from evenhand.reports.comparison.report import render_comparison
 
+CLAIMED = (
+    "the seeds are those of the image lists; that images of the same prompt and seed start from the same "
+    "noise is their claim and was not checked"
+)
+
 
 def compare(*runs: str | Path, out: str | Path | None = None) -> Comparison:
     """Compare runs in pairs, by prompt and seed; generates and judges nothing.
@@ -65,7 +70,7 @@ def _compared(runs: Sequence[Compared]) -> Comparison:
     named = [name for run in runs for result in run.results.values() for name in result.spec.concepts]
     concepts = pooled.concepts(list(dict.fromkeys(named)))
     check_targets(runs, concepts)
-    same_noise = pooled.by_seed and _same_form(runs)
+    same_noise = pooled.by_seed and _same_noise(runs)
     found = measure_pairs(
         pooled.images,
         pooled.labels,
@@ -87,16 +92,25 @@ def _compared(runs: Sequence[Compared]) -> Comparison:
         same_noise=same_noise,
         differences=[*found.measured.differences, *found.concepts],
         flips=found.flips,
-        caveats=[*pooled.remarks, *doubts, *limits],
+        caveats=[*pooled.remarks, *([CLAIMED] if same_noise and _audits(runs) else []), *doubts, *limits],
         notes=found.measured.notes,
         images=shown_images(pooled.images, pooled.labels),
     )
 
 
-def _same_form(runs: Sequence[Compared]) -> bool:
-    """Whether all images have the same size; else equal seeds give different noise."""
-    protocols = [result.spec.protocol for run in runs for result in run.results.values()]
-    return len({(protocol.get("width"), protocol.get("height")) for protocol in protocols}) == 1
+def _same_noise(runs: Sequence[Compared]) -> bool:
+    """Whether equal seeds give equal noise: model, revision and image size are the same.
+
+    Of image lists only the seeds are known, which claim it.
+    """
+    specs = [result.spec for run in runs for result in run.results.values()]
+    made = {(s.model, s.model_revision, s.protocol.get("width"), s.protocol.get("height")) for s in specs}
+    return _audits(runs) or len(made) == 1
+
+
+def _audits(runs: Sequence[Compared]) -> bool:
+    """Whether all images are external."""
+    return all(result.spec.external for run in runs for result in run.results.values())
 
 
 def _side(run: Compared, method: str, measured: Measurement) -> Side:

@@ -279,7 +279,7 @@ def _ranks(every: Sequence[Result], eligible: Sequence[BoardRow]) -> dict[str, R
     assert key is not None, "rows without a primary metric are refused before"
     table = np.array([_by_concept(Reading.of(row.result), key) for row in eligible])
     picks = np.random.default_rng(0).integers(table.shape[1], size=(DRAWS, table.shape[1]))
-    sets = rank_sets(table.mean(axis=1), table[:, picks].mean(axis=2).T)
+    sets = rank_sets(table.mean(axis=1), table[:, picks].mean(axis=2).T, clusters=table.shape[1])
     return {
         row.label: RankSet(low=int(sets.low[place]), high=int(sets.high[place]), tie=sets.tie[place])
         for place, row in enumerate(eligible)

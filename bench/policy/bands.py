@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evenhand.bench.policy.gates import Gate
+from evenhand.bench.policy.gates import Gate, subject
 from evenhand.bench.results.entry import Band, Evidence
 from evenhand.bench.results.fresh import Fresh
 from evenhand.bench.results.result import LossRow
@@ -64,8 +64,8 @@ def deciding_gate(gates: Sequence[Gate]) -> Gate | None:
 def why_not_ranked(gates: Sequence[Gate]) -> str:
     """The one reason in a few words; empty where all gates are passed.
 
-    ``"explicit fidelity −12.0 points"`` for a harm, ``"needs about 900 explicit images"`` where
-    the images are too few to decide.
+    ``"explicit fidelity −12.0 points"`` for a harm, ``"needs about 900 explicit images for dark (skin
+    tone)"`` where the images are too few to decide.
     """
     gate = deciding_gate(gates)
     if gate is None:
@@ -78,7 +78,9 @@ def why_not_ranked(gates: Sequence[Gate]) -> str:
     if math.isinf(gate.row.needed):
         return f"{gate.name}: the loss is exactly what is allowed"
     kind = KINDS[gate.row.kind].removesuffix(" prompts")
-    return f"needs about {count(round(gate.row.needed))} {kind} images"
+    # Only images of prompts that name the attribute or the group enter the loss.
+    whose = f" for {subject(gate.row)}" if gate.row.quantity == "explicit_fidelity" else ""
+    return f"needs about {count(round(gate.row.needed))} {kind} images{whose}"
 
 
 def change(row: LossRow) -> str:

@@ -53,6 +53,15 @@ def closer_than_base(readings: Sequence[Reading], key: Key | None) -> set[str]:
     return {reading.label for reading in readings if key is not None and improves(reading, base, key)}
 
 
+def farther_than_base(readings: Sequence[Reading], key: Key | None) -> set[str]:
+    """Labels of the methods that are farther from the target than the baseline beyond the paired interval."""
+    base = base_of(readings)
+    if base is None or key is None:
+        return set()
+    found = {reading.label: difference(reading, base.label, key) for reading in readings}
+    return {label for label, paired in found.items() if paired is not None and paired.low > 0}
+
+
 def conclude(readings: Sequence[Reading], key: Key, bands: Mapping[str, Band]) -> Conclusion:
     """The conclusion of a run with several methods or models.
 

@@ -65,14 +65,14 @@ RULES = (
         "explicit fidelity",
         "explicit_fidelity",
         ("explicit",),
-        lambda row: f"explicit fidelity for {_subject(row)} {_offset(row, 'falls', 'rises')} points",
+        lambda row: f"explicit fidelity for {subject(row)} {_offset(row, 'falls', 'rises')} points",
     ),
     _Rule(
         "undetermined rate",
         "undetermined",
         ("neutral", "explicit"),
         lambda row: (
-            f"undetermined rate for {_subject(row)} on {KINDS[row.kind]} "
+            f"undetermined rate for {subject(row)} on {KINDS[row.kind]} "
             f"{_offset(row, 'rises', 'falls')} points"
         ),
     ),
@@ -80,10 +80,7 @@ RULES = (
         "over-correction",
         "over_correction",
         ("over_correction",),
-        lambda row: (
-            f"over-correction: {round(row.value * row.n)} of the {count(row.n)} images that the baseline got "
-            f"right turn wrong, {_points(row.value)}%"
-        ),
+        lambda row: f"over-correction {_offset(row, 'rises', 'falls')} points",
     ),
     _Rule(
         "alignment",
@@ -179,7 +176,7 @@ def _size(row: LossRow) -> str:
     return f"about {count(round(row.needed))} such images would decide, {count(row.n)} were compared"
 
 
-def _subject(row: LossRow) -> str:
+def subject(row: LossRow) -> str:
     """The attribute or the group of a loss: ``"skin tone"``, ``"dark (skin tone)"``."""
     name = attribute(row.attributes)
     return f"{cell(row.group)} ({name})" if row.group else name

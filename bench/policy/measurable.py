@@ -65,4 +65,4 @@ def _reason(n: int, width: float, loss: LossRow | None) -> str:
     reason = f"{wide} with {plural(n, 'image')}, less than {100 * WIDEST:.0f} are needed"
     if loss is None or not math.isfinite(loss.needed):
         return reason
-    return f"{reason}; about {count(round(loss.needed))} that the baseline got right would decide"
+    return f"{reason}; about {count(round(loss.needed))} would decide"

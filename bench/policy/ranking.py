@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from evenhand.bench.policy.conclusion import closer_than_base
+from evenhand.bench.policy.conclusion import closer_than_base, farther_than_base
 from evenhand.bench.policy.pareto import Plane, dominance_of, layers, planes
 from evenhand.bench.policy.strength import Curve, curves, ranked
 from evenhand.bench.results.entry import EVIDENCES, Band, BoardRow, Evidence, FitRow, RankSet, version_key
@@ -87,6 +87,17 @@ class Ranking:
         """Labels of the methods that are closer to the target than the baseline."""
         return closer_than_base(self.readings, self.key)
 
+    @cached_property
+    def farther(self) -> set[str]:
+        """Labels of the methods that are farther from the target than the baseline."""
+        return farther_than_base(self.readings, self.key)
+
+    def not_closer(self, label: str) -> str:
+        """What a method is, in words, that is not shown to be closer to the target; empty for all others."""
+        if label == self.base or label in self.closer:
+            return ""
+        return FARTHER if label in self.farther else SAME
+
     def parts(self, rows: Sequence[BoardRow]) -> list[tuple[Band, Evidence | None, list[BoardRow]]]:
         """The rows of a track by band, and those that are ranked by evidence as well.
 
@@ -115,9 +126,7 @@ class Ranking:
 
     def front_of(self, label: str, plane: Plane) -> str:
         """The front that a method is on; a method must be closer to the target than the baseline."""
-        if label != self.base and label not in self.closer:
-            return NOT_CLOSER
-        return front_text(label, plane)
+        return self.not_closer(label) or front_text(label, plane)
 
     @property
     def planes(self) -> list[Plane]:
@@ -185,7 +194,8 @@ def _section(result: Result, key: str) -> tuple[str, list[int], str]:
     return result.spec.suite, numbers, f"{title_of(result)} {key}"
 
 
-NOT_CLOSER = "not distinguishable from the baseline"
+SAME = "not distinguishable from the baseline"
+FARTHER = "farther from the target than the baseline"
 
 BANDS: tuple[Band, ...] = (
     "ranked",

@@ -41,8 +41,8 @@ class Tuning(Spec):
     """The tuning protocol of a suite; the same for every method.
 
     Attributes:
-        prompts: The development prompts. None of their texts, and none of the concepts of their neutral and
-            explicit prompts, may be scored.
+        prompts: The development prompts. None of their texts, and none of the concepts of those that show
+            people, may be scored.
         panel: The judges of the trials.
         trials: Configurations tried for each method.
         quasi_random: How many of them are quasi-random (Sobol); the rest are proposed by TPE (Bergstra et

@@ -6,16 +6,14 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.plan import make_plan
 from evenhand.bench.suites.evaluation_config import Bootstrap
 from evenhand.bench.suites.suite import Suite
-
-PEOPLE = ("neutral", "explicit")
-"""Kinds of prompts whose concepts must not be scored."""
+from evenhand.metrics.table import PERSON_KINDS
 
 
 def development_suite(suite: Suite) -> Suite:
     """The suite of the trials: the development prompts and judges with the model and sampler of ``suite``.
 
     Raises:
-        EvenhandError: The suite has no tuning protocol, or a development prompt is scored.
+        EvenhandError: The suite has no tuning protocol, or a development prompt or concept is scored.
     """
     protocol = suite.tuning
     if protocol is None:
@@ -76,7 +74,7 @@ def screening_suite(suite: Suite, development: Suite) -> Suite:
 def _check_unseen(suite: Suite, development: Suite) -> None:
     scored, seen = make_plan(suite)[0], make_plan(development)[0]
     texts = {item.prompt.text for item in scored}
-    concepts = {item.prompt.concept for item in scored if item.prompt.kind in PEOPLE}
+    concepts = {item.prompt.concept for item in scored if item.prompt.kind in PERSON_KINDS}
     for item in seen:
         prompt = item.prompt
         if prompt.text in texts:
@@ -84,7 +82,7 @@ def _check_unseen(suite: Suite, development: Suite) -> None:
                 f"development prompt {prompt.text[:60]!r} is scored by suite {suite.name!r}; "
                 "remove it from [[tuning.prompts]]"
             )
-        if prompt.kind in PEOPLE and prompt.concept in concepts:
+        if prompt.kind in PERSON_KINDS and prompt.concept in concepts:
             raise EvenhandError(
                 f"development concept {prompt.concept[:60]!r} is scored by suite {suite.name!r}; "
                 "remove it from [[tuning.prompts]]"

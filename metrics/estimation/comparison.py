@@ -219,7 +219,7 @@ def ranks(series: Iterable[Series]) -> dict[str, list[RankRow]]:
         sign = 1.0 if metric.better == "lower" else -1.0
         theta = np.array([one.value for one in present])
         draws = np.column_stack([one.draws for one in present])
-        sets = rank_sets(sign * theta, sign * draws)
+        sets = rank_sets(sign * theta, sign * draws, clusters=group[0].clusters)
         for number, one in enumerate(present):
             row = one.estimate
             place = RankRow(

@@ -5,8 +5,8 @@ one. Labels are those of the panel, uncorrected. An undetermined image counts as
 gains nothing from images that cannot be labelled.
 
 Judge errors shrink a loss: if the panel labels images of a group with that group at the rate ``s`` and images
-of other groups at the rate ``e``, whatever the method, a true loss ``d`` of fidelity is measured as
-``(s - e) d``: 0.9 of it for a judge that errs in 5 % of the images either way.
+of other groups at the rate ``e``, whatever the method, a true loss ``d`` of fidelity or of over-correction is
+measured as ``(s - e) d``: 0.9 of it for a judge that errs in 5 % of the images either way.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.rows import LossRow
 from evenhand.metrics.statistics.paired_loss import (
     LEVEL,
-    discordance_spread,
+    clusters_to_decide,
     level_at,
     loss_lower,
     loss_upper,
     mean_loss,
     pairs_to_decide,
-    share_lower,
-    share_upper,
 )
 
 MARGIN = 0.05
@@ -155,6 +153,19 @@ def _undetermined(pairing: Pairing) -> Iterator[list[LossRow]]:
     return _paired(found, pairing)
 
 
+def _over_correction(pairing: Pairing) -> Iterator[list[LossRow]]:
+    """Definitional prompts: images that are right in all that the prompt defines."""
+    study = pairing.study
+    right, named = np.ones(study.keys.shape, bool), np.zeros(len(study.slots), bool)
+    for name in pairing.attributes:
+        asked = pairing.asked(name)
+        right &= (asked < 0) | (study.codes[PANEL, name] == asked)
+        named |= asked >= 0
+    named &= pairing.kind("over_correction")
+    found = [_Comparison("over_correction", "over_correction", right[:, named])] if named.any() else []
+    return _paired(found, pairing)
+
+
 def _paired(comparisons: Sequence[_Comparison], pairing: Pairing) -> Iterator[list[LossRow]]:
     """The rows of a gate, one list over methods for each; lower bounds hold for all of its rows together."""
     for one in comparisons:
@@ -162,73 +173,30 @@ def _paired(comparisons: Sequence[_Comparison], pairing: Pairing) -> Iterator[li
         n, level = len(before), pairing.level(one.kind)
         lost, gained = (before & ~after).sum(axis=1), (~before & after).sum(axis=1)
         levels = level / len(comparisons), level
-        spreads = discordance_spread(lost, gained, n)
-        yield _rows(
-            one,
-            pairing,
-            n=n,
-            values=(lost - gained) / n,
-            low=loss_lower(lost, gained, n, level=levels[0]),
-            high=loss_upper(lost, gained, n, level=levels[1]),
-            spreads=spreads,
-            levels=levels,
+        numbers = np.column_stack(
+            [
+                (lost - gained) / n,
+                loss_lower(lost, gained, n, level=levels[0]),
+                loss_upper(lost, gained, n, level=levels[1]),
+                pairs_to_decide(lost, gained, n, margin=one.margin, levels=levels),
+            ]
         )
-
-
-def _over_correction(pairing: Pairing) -> Iterator[list[LossRow]]:
-    """Images of definitional prompts that the baseline got right in all that they define: ``k`` of ``m``."""
-    study, defining = pairing.study, pairing.kind("over_correction")
-    right, named = np.ones(study.keys.shape, bool), np.zeros(len(study.slots), bool)
-    for name in pairing.attributes:
-        asked = pairing.asked(name)
-        right &= (asked < 0) | (study.codes[PANEL, name] == asked)
-        named |= asked >= 0
-    kept = defining & named & right[pairing.reference]
-    n = int(kept.sum())
-    if not n:
-        return
-    wrong = (~right[:, kept]).sum(axis=1)
-    yield _rows(
-        _Comparison("over_correction", "over_correction", right[:, kept]),
-        pairing,
-        n=n,
-        values=wrong / n,
-        low=share_lower(wrong, n),
-        high=share_upper(wrong, n),
-        spreads=discordance_spread(wrong, 0, n),
-        levels=(LEVEL, LEVEL),
-    )
-
-
-def _rows(
-    one: _Comparison,
-    pairing: Pairing,
-    *,
-    n: int,
-    values: FloatArray,
-    low: FloatArray,
-    high: FloatArray,
-    spreads: FloatArray,
-    levels: tuple[float, float],
-) -> list[LossRow]:
-    """The row of every method from arrays ``(M,)``."""
-    look = pairing.look if one.kind == "explicit" else 0
-    return [
-        LossRow(
-            quantity=one.quantity,
-            kind=one.kind,
-            attributes=one.attributes,
-            group=one.group,
-            value=float(value),
-            low=float(least),
-            high=float(most),
-            n=n,
-            margin=one.margin,
-            needed=pairs_to_decide(float(value), spread=float(spread), margin=one.margin, levels=levels),
-            look=look,
-        )
-        for value, least, most, spread in zip(values, low, high, spreads, strict=True)
-    ]
+        yield [
+            LossRow(
+                quantity=one.quantity,
+                kind=one.kind,
+                attributes=one.attributes,
+                group=one.group,
+                value=value,
+                low=low,
+                high=high,
+                n=n,
+                margin=one.margin,
+                needed=needed,
+                look=pairing.look if one.kind == "explicit" else 0,
+            )
+            for value, low, high, needed in numbers.tolist()
+        ]
 
 
 def _alignment(pairing: Pairing) -> Iterator[list[LossRow]]:
@@ -291,7 +259,7 @@ def _sums(values: FloatArray, place: NDArray[np.int64]) -> FloatArray:
 
 def _aligned(kind: str, losses: FloatArray, wholes: FloatArray, n: int) -> LossRow:
     value, low, high, spread = mean_loss(losses, wholes, levels=(LEVEL, LEVEL))
-    clusters = pairs_to_decide(value, spread=spread, margin=ALIGNMENT_MARGIN)
+    clusters = clusters_to_decide(value, spread=spread, margin=ALIGNMENT_MARGIN)
     return LossRow(
         quantity="alignment",
         kind=kind,

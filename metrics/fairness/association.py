@@ -26,7 +26,7 @@ def mutual_information(shares: FloatArray) -> FloatArray:
     """``MI = (1/O) sum_o KL(p_o || mean p)`` in nats: does the occupation determine the group?
 
     Range 0 to ``min(ln K, ln O)``; lower is better. An unbalanced model can score 0 if all occupations have
-    the same shares. Biased upwards by about ``(O - 1)(K - 1) / (2 sum n_o)``
+    the same shares. Biased upwards by about ``(1 - 1/O) (K - 1)/2 mean(1/n_o)``
     (:func:`mutual_information_bias`). Source: Shannon 1948, with equal occupation weights.
     """
     return mean_over(information_by_row(shares))
@@ -42,19 +42,22 @@ def information_by_row(shares: FloatArray) -> FloatArray:
 
 
 def mutual_information_bias(counts: ArrayLike) -> float:
-    """First-order bias of :func:`mutual_information`, ``(O - 1)(K - 1) / (2 n)`` nats, to be subtracted.
+    """First-order bias of :func:`mutual_information` without association, in nats, to be subtracted.
+
+    ``(1 - 1/O) (K - 1)/2 mean(1/n_o)``: every occupation has the same weight, so those with few images
+    determine the bias. With equal numbers of images it is the usual ``(O - 1)(K - 1) / (2 n)``.
 
     The approximation is good where every occupation has many images of each group. With empty cells it is too
     large, and :func:`association_null` is the better reference. ``nan`` without an image.
-    Source: Miller 1955 (bias of information estimates); Roulston 1999.
+    Source: Miller 1955 (bias of information estimates); Roulston 1999; with equal occupation weights.
 
     Args:
-        counts: ``(O, K)`` decided images.
+        counts: ``(O, K)`` decided images; an occupation without any is left out.
     """
     counts = np.asarray(counts, float)
-    rows, columns = counts.shape
-    n = counts.sum()
-    return float((rows - 1) * (columns - 1) / (2 * n)) if n else float("nan")
+    n = counts.sum(axis=1)
+    n = n[n > 0]
+    return float((1 - 1 / len(n)) * (counts.shape[1] - 1) / 2 * (1 / n).mean()) if len(n) else float("nan")
 
 
 class Null(NamedTuple):
@@ -98,19 +101,25 @@ def association_null(counts: ArrayLike, *, rng: np.random.Generator, draws: int 
 def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
     """Cramer's V of a table of counts ``(O, K)``; 0 to 1, lower is better.
 
-    Occupations are weighted by their images. The value has no direction.
+    Occupations are weighted by their images. The value has no direction. ``O`` and ``K`` are the numbers of
+    occupations and groups of the table, drawn or not, so a group that is never drawn does not raise the
+    value. ``nan`` where fewer than two occupations or two groups are drawn.
 
     Args:
         table: ``(O, K)`` counts.
         corrected: Whether to remove the bias of small tables (Bergsma 2013).
     """
     table = np.asarray(table, float)
-    n, (rows, columns) = table.sum(), table.shape
-    phi2 = float(chi2_contingency(table, correction=False)[0]) / n
+    drawn = table[table.any(axis=1)][:, table.any(axis=0)]
+    if min(drawn.shape) < 2:
+        return float("nan")
+    n, sizes = drawn.sum(), table.shape
+    phi2 = float(chi2_contingency(drawn, correction=False)[0]) / n
     if not corrected:
-        return float(np.sqrt(phi2 / (min(rows, columns) - 1)))
-    phi2 = max(0.0, phi2 - (rows - 1) * (columns - 1) / (n - 1))
-    smaller = min(size - (size - 1) ** 2 / (n - 1) for size in (rows, columns))
+        return float(np.sqrt(phi2 / (min(sizes) - 1)))
+    # Chance adds to the cells that are drawn only.
+    phi2 = max(0.0, phi2 - (drawn.shape[0] - 1) * (drawn.shape[1] - 1) / (n - 1))
+    smaller = min(size - (size - 1) ** 2 / (n - 1) for size in sizes)
     return float(np.sqrt(phi2 / (smaller - 1)))
 
 

@@ -82,15 +82,20 @@ def _score_bound(lost: FloatArray, gained: FloatArray, n: FloatArray, z: float) 
 
 
 def _score(lost: FloatArray, gained: FloatArray, n: FloatArray, loss: FloatArray) -> FloatArray:
-    """Tango's statistic of the hypothesis that the true loss is ``loss``.
+    """Tango's statistic of the hypothesis that the true loss is ``loss``."""
+    variance = n * _variance(lost, gained, n, loss)
+    return np.asarray((lost - gained - n * loss) / np.sqrt(np.maximum(variance, 1e-300)))
+
+
+def _variance(lost: FloatArray, gained: FloatArray, n: FloatArray, loss: FloatArray) -> FloatArray:
+    """The variance of one pair's loss under the hypothesis that the true loss is ``loss``.
 
     The chance of a gain is its maximum-likelihood estimate under the hypothesis, the root of a quadratic.
     """
     half = (2 * n - lost + gained) * loss - lost - gained
     free = -gained * loss * (1 - loss)
     gain = (np.sqrt(np.maximum(half**2 - 8 * n * free, 0)) - half) / (4 * n)
-    variance = n * (2 * gain + loss * (1 - loss))
-    return np.asarray((lost - gained - n * loss) / np.sqrt(np.maximum(variance, 1e-300)))
+    return np.asarray(2 * gain + loss * (1 - loss))
 
 
 def mean_loss(
@@ -121,26 +126,63 @@ def mean_loss(
 
 
 def pairs_to_decide(
+    lost: ArrayLike,
+    gained: ArrayLike,
+    n: ArrayLike,
+    *,
+    margin: float,
+    levels: tuple[float, float] = (LEVEL, LEVEL),
+) -> FloatArray:
+    """Pairs ``(...)`` after which a decision is about 80 % likely if the observed rates are the true ones.
+
+    ``((z_level s_0 + z_power s) / (margin - loss))^2`` with the standard deviation of a pair's loss as
+    observed, ``s``, and at the margin, ``s_0``, which the score bounds use; at least the pairs of the exact
+    bound. Infinite where the loss is exactly the margin, so that no number decides, and for ``n = 0``.
+
+    Args:
+        lost: ``(...)`` pairs that only the baseline got right.
+        gained: ``(...)`` pairs that only the method got right.
+        n: ``(...)`` pairs.
+        margin: Loss that is allowed.
+        levels: Error levels of the lower bound, which proves a harm, and of the upper one, which excludes it.
+    """
+    lost, gained, n = np.broadcast_arrays(*(np.asarray(each, float) for each in (lost, gained, n)))
+    seen = np.where(n > 0, n, 1)
+    loss = (lost - gained) / seen
+    below = loss < margin
+    z = np.where(below, _Z(1 - levels[1]), _Z(1 - levels[0]))
+    at_margin = np.sqrt(_variance(lost, gained, seen, np.full(n.shape, margin)))
+    reach = z * at_margin + _Z(POWER) * discordance_spread(lost, gained, seen)
+    distance = np.abs(margin - loss)
+    decidable = (n > 0) & (distance > 1e-12)
+    normal = (reach / np.where(decidable, distance, 1.0)) ** 2
+    exact = np.where(below, math.log(levels[1]) / math.log(1 - margin), 1.0)
+    return np.where(decidable, np.ceil(np.maximum(normal, exact) - 1e-9), np.inf)
+
+
+def clusters_to_decide(
     loss: float, *, spread: float, margin: float, levels: tuple[float, float] = (LEVEL, LEVEL)
 ) -> float:
-    """Units after which a decision is about 80 % likely, if the observed loss and spread were the true ones.
+    """Clusters after which the bounds of :func:`mean_loss` decide with a probability of about 80 %.
 
-    By the normal approximation ``((z_level + z_power) spread / (margin - loss))^2``; infinite if the loss is
-    exactly the margin, so that no number decides. A loss without spread needs the units of the exact bound.
+    The smallest number at which the quantiles of Student's distribution for level and power, times the
+    standard error, reach from the loss to the margin; at least 2. Infinite if the loss is exactly the margin.
 
     Args:
         loss: Observed loss.
-        spread: Standard deviation of one unit's loss.
+        spread: Standard deviation of a cluster's share in it.
         margin: Loss that is allowed.
-        levels: Error levels of the lower bound, which proves a harm, and of the upper one, which excludes it.
+        levels: Error levels of the lower bound and of the upper one.
     """
     distance = abs(margin - loss)
     if math.isnan(loss) or math.isnan(spread) or distance == 0:
         return math.inf
     level = levels[1] if loss < margin else levels[0]
-    normal = ((_Z(1 - level) + _Z(POWER)) * spread / distance) ** 2
-    exact = math.log(level) / math.log(1 - margin) if loss < margin else 1.0
-    return float(math.ceil(max(normal, exact) - 1e-9))
+    # Normal quantiles are smaller than Student's, so their number is where to begin.
+    c = max(2, math.ceil(((_Z(1 - level) + _Z(POWER)) * spread / distance) ** 2))
+    while (t.ppf(1 - level, c - 1) + t.ppf(POWER, c - 1)) * spread > distance * math.sqrt(c):
+        c += 1
+    return float(c)
 
 
 def level_at(look: int, *, level: float = LEVEL) -> float:

@@ -7,7 +7,7 @@ from string import ascii_uppercase
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata, t
 
 from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.uncertainty import ALPHA, interval
@@ -31,16 +31,20 @@ class RankSets:
     tie: tuple[str, ...]
 
 
-def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
+def rank_sets(theta: FloatArray, draws: FloatArray, *, clusters: float = np.inf) -> RankSets:
     """Confidence sets for the ranks of ``M`` methods; the smallest value is best.
 
-    Method m is worse than k if ``(theta_m - theta_k) / se > c``, where ``c`` is the 95 % quantile over draws
+    Method m is worse than k if ``(theta_m - theta_k) / se > q``, where ``q`` is the 95 % quantile over draws
     of the largest studentised difference. The set of a method is ``[1 + better methods, M - worse methods]``.
-    Source: Mogstad, Romano, Shaikh and Wilhelm, Inference for Ranks, 2024.
+    Draws that resample ``c`` concepts vary too little, as in :func:`~.uncertainty.interval`: their ``se`` is
+    multiplied by ``sqrt(c / (c - 1))``, and ``q`` is exchanged for the quantile of Student's distribution
+    with ``c - 1`` degrees of freedom that is as rarely exceeded as ``q`` under the normal one. Source:
+    Mogstad, Romano, Shaikh and Wilhelm, Inference for Ranks, 2024.
 
     Args:
         theta: ``(M,)`` estimates, all finite.
         draws: ``(B, M)`` paired bootstrap draws (common indices); draws with a missing value are left out.
+        clusters: Number of resampled concepts; infinite if none are resampled.
     """
     draws = draws[np.isfinite(draws).all(axis=1)]
     first, second = np.triu_indices(len(theta), k=1)
@@ -51,11 +55,20 @@ def rank_sets(theta: FloatArray, draws: FloatArray) -> RankSets:
     varies = error > 1e-12
     scale = np.where(varies, error, np.inf)
     reach = (np.abs(paired).T / scale).max(axis=1, initial=0.0)
-    least = np.where(varies, np.quantile(reach, 1 - ALPHA) * error, 1e-12)
+    least = np.where(varies, _critical(reach, clusters) * error, 1e-12)
     worse = np.zeros((len(theta), len(theta)), bool)
     worse[first, second], worse[second, first] = difference > least, -difference > least
     low, high = 1 + worse.sum(axis=1), len(theta) - worse.sum(axis=0)
     return RankSets(low, high, worse, _ties(worse))
+
+
+def _critical(reach: FloatArray, clusters: float) -> float:
+    """Standard errors that a difference must exceed, from the draws' largest studentised differences."""
+    normal = float(np.quantile(reach, 1 - ALPHA))
+    if np.isinf(clusters):
+        return normal
+    c = max(clusters, 2)
+    return float(np.sqrt(c / (c - 1)) * t.isf(norm.sf(normal), c - 1))
 
 
 def _ties(worse: NDArray[np.bool_]) -> tuple[str, ...]:

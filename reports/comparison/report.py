@@ -101,9 +101,12 @@ def _terms(comparison: Comparison) -> list[tuple[str, str]]:
     """What all sides share."""
     groups = [f"{attribute(name)} ({', '.join(values)})" for name, values in comparison.attributes.items()]
     if comparison.same_noise:
-        pairing = "by prompt and seed; a seed gives the same noise where model and image size are the same"
+        pairing = "by prompt and seed; a seed stands for the same noise on all sides"
     else:
-        pairing = "by prompt and position; the sides do not start from the same noise"
+        pairing = (
+            "by prompt and seed, or by position where a list gives no seeds; the sides do not start from the "
+            "same noise"
+        )
     concepts = f"{count(len(comparison.concepts))}: {', '.join(comparison.concepts)}"
     return [
         ("Pairs", "; ".join(pair.title for pair in comparison.pairs)),

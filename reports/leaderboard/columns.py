@@ -119,12 +119,12 @@ def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[E
 
 
 def best_text(ranking: Ranking, track: str) -> str:
-    """The methods that may be the best of a track; none that is not distinguishable from the baseline."""
+    """The methods that may be the best of a track; none that is not closer to the target than the baseline."""
     if all(row.track_rank is None for row in ranking.tracks[track]):
         return "No method is ranked, because none passes every gate."
     best = ranking.best(track)
     if not best:
-        return "No ranked method is distinguishable from the baseline."
+        return "No ranked method is shown to be closer to the target than the baseline."
     if len(best) == 1:
         return f"Best, as far as the data can tell: {best[0]}."
     return f"Not distinguishable from the best: {listing(best)}."

@@ -12,7 +12,7 @@ from evenhand.bench.policy.ranking import Ranking, rank_text, title_of
 from evenhand.bench.results.entry import BoardRow, EntryImage, version_key
 from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import BASE, Run
-from evenhand.bench.results.text import attribute, count, listing, number, plural, sentence
+from evenhand.bench.results.text import attribute, count, listing, number, sentence
 from evenhand.reports.components.bibtex import bibtex
 from evenhand.reports.components.tables import Cell, Row, Table, text
 from evenhand.reports.components.wording import BAND_TEXTS, BAND_TITLES, same_group, with_interval
@@ -134,9 +134,12 @@ def _position_text(ranking: Ranking, row: BoardRow) -> str:
     peers = [
         x.label for x in ranked if x.track_rank and x.track_rank.tie == row.track_rank.tie and x is not row
     ]
-    tied = f", not distinguishable from {listing(peers)}" if peers else ""
-    text = f"Group {rank_text(row.track_rank)} of {plural(len(ranked), 'ranked method')} of its track{tied}."
-    return text if row.label in ranking.closer else f"{text} It is not distinguishable from the baseline."
+    tied = f"; not distinguishable from {listing(peers)}" if peers else ""
+    # The baseline takes a rank in every track, as the reference.
+    among = f"of {len(ranked) + 1} ranked in its track, the baseline included"
+    text = f"Group {rank_text(row.track_rank)} {among}{tied}."
+    contrast = ranking.not_closer(row.label)
+    return f"{text} It is {contrast}." if contrast else text
 
 
 def _facts(ranking: Ranking, own: Reading, row: BoardRow) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from evenhand.bench.policy.pareto import DOMINANCE, Plane, Point, dominance_of, dominated_by, layers
-from evenhand.bench.policy.ranking import NOT_CLOSER, Ranking
+from evenhand.bench.policy.ranking import Ranking
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.text import listing, number, ordinal
 from evenhand.reports.components.scatter import Mark, scatter
@@ -38,10 +38,9 @@ def position(ranking: Ranking, own: Reading, key: Key) -> Figure | None:
     ]
     rows = [_row(plane, label) for plane in drawn]
     columns = ["Trade-off", "Front", "By the 95% intervals", "Dominated by (estimates)"]
-    closer = label == ranking.base or label in ranking.closer
     return Figure(
         "position",
-        f"{label} is on {listing(fronts)}" if closer else f"{label} is {NOT_CLOSER}",
+        f"{label} is {ranking.not_closer(label) or f'on {listing(fronts)}'}",
         panels,
         LEGEND,
         f"Lower left is better. {' '.join(MEANINGS[plane.trade_off.name] for plane in drawn)} "

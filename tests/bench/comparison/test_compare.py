@@ -2,6 +2,7 @@
 
 import json
 import math
+from shutil import copytree
 
 import pandas as pd
 import pytest
@@ -10,7 +11,9 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from evenhand.bench import compare
+from evenhand.bench.comparison.compare import CLAIMED
 from evenhand.bench.results.comparison import Comparison
+from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.reports.comparison.report import render_comparison
 
 pytestmark = pytest.mark.slow
@@ -106,6 +109,41 @@ def test_effects_on_unrelated_images_are_compared_on_the_same_noise(methods):
     (row,) = [row for row in methods.differences if row.metric == "preservation_distance"]
     assert row.kind == "unrelated"
     assert math.isfinite(row.value)
+
+
+def copied(run, folder, **spec):
+    """A copy of a run; ``spec`` changes what its results say of the model."""
+    copytree(run, folder)
+    results = load_run(folder).results
+    changed = [each.model_copy(update={"spec": each.spec.model_copy(update=spec)}) for each in results]
+    RunFolder(folder).write_results(changed)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spec", "same"),
+    [
+        ({}, True),
+        ({"model": "other"}, False),
+        ({"model_revision": "b" * 40}, False),
+        ({"protocol": {"width": 32}}, False),
+        ({"protocol": {}}, False),
+    ],
+    ids=["the same", "model", "revision", "size", "an audit"],
+)
+def test_equal_seeds_are_the_same_noise_only_with_the_same_model_and_size(one, tmp_path, spec, same):
+    comparison = compare(one, copied(one, tmp_path / "two", **spec))
+    assert comparison.same_noise is same
+    assert CLAIMED not in comparison.caveats
+
+
+def test_seeds_of_two_image_lists_are_said_to_claim_the_same_noise(one, tmp_path):
+    lists = [
+        copied(one, tmp_path / name, protocol={}, model=name, model_revision=name) for name in ("a", "b")
+    ]
+    comparison = compare(*lists)
+    assert comparison.same_noise
+    assert CLAIMED in comparison.caveats
 
 
 def test_methods_are_paired_by_name_and_otherwise_with_the_baseline(runs):

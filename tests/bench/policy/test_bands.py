@@ -52,6 +52,13 @@ def test_of_several_open_gates_the_one_that_lacks_most_images_is_named():
     assert why_not_ranked(gates) == "needs about 4,000 over-correction images"
 
 
+def test_the_images_asked_for_are_those_of_prompts_that_name_the_attribute_or_group():
+    of_attribute = a_gate("explicit fidelity", "not proven", needed=1852.0, attributes="gender")
+    assert why_not_ranked([of_attribute]) == "needs about 1,852 explicit images for gender"
+    of_group = a_gate("explicit fidelity", "not proven", needed=3155.0, attributes="tone", group="medium")
+    assert why_not_ranked([of_group]) == "needs about 3,155 explicit images for medium (skin tone)"
+
+
 def test_no_number_of_images_decides_a_loss_of_exactly_the_margin():
     gate = a_gate("explicit fidelity", "not proven", needed=float("inf"))
     assert why_not_ranked([gate]) == "explicit fidelity: the loss is exactly what is allowed"

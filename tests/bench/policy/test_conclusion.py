@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from helpers.report import JOINT, NAN, a_comparison, a_rank, a_result, a_spec, an_estimate
 
-from evenhand.bench.policy.conclusion import closer_than_base, contrary_judges, leaders, worst_attributes
+from evenhand.bench.policy.conclusion import (
+    closer_than_base,
+    contrary_judges,
+    farther_than_base,
+    leaders,
+    worst_attributes,
+)
 from evenhand.bench.results.lookup import Key, Reading, distances
 
 KEY = Key("rms_delta", JOINT, "panel", False)
@@ -44,6 +50,15 @@ def test_method_is_closer_only_beyond_the_paired_interval():
     unclear = unclear.model_copy(update={"comparisons": [a_comparison(-0.02)]})
     key = KEY._replace(corrected=True)
     assert closer_than_base([Reading.of(result) for result in (base, clear, unclear)], key) == {"mist"}
+
+
+@pytest.mark.parametrize(("value", "found"), [(-0.1, set()), (0.02, set()), (0.1, {"uce"}), (NAN, set())])
+def test_method_is_farther_only_beyond_the_paired_interval(value, found):
+    base, uce = (a_result(label, concepts=["nurse"]) for label in ("base", "uce"))
+    uce = uce.model_copy(update={"comparisons": [a_comparison(value)]})
+    key = KEY._replace(corrected=True)
+    assert farther_than_base([Reading.of(base), Reading.of(uce)], key) == found
+    assert farther_than_base([Reading.of(uce)], key) == farther_than_base([Reading.of(base)], None) == set()
 
 
 def test_methods_tie_only_if_none_is_shown_to_be_better_even_where_rank_sets_overlap():

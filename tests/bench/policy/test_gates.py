@@ -103,11 +103,7 @@ def test_reason_of_a_gain_names_its_direction():
     ("gate", "value", "text"),
     [
         ("undetermined rate", 0.2, "undetermined rate for gender on neutral prompts rises by 20.0 points"),
-        (
-            "over-correction",
-            0.2,
-            "over-correction: 80 of the 400 images that the baseline got right turn wrong",
-        ),
+        ("over-correction", 0.2, "over-correction rises by 20.0 points"),
         ("alignment", 0.8, "alignment on neutral prompts falls by 80.0%"),
         ("unrelated images", 0.8, "unrelated images: alignment falls by 80.0%"),
     ],

@@ -4,7 +4,7 @@ from helpers.report import a_comparison
 from helpers.site import board_rows
 from helpers.trade_off import placed
 
-from evenhand.bench.policy.ranking import NOT_CLOSER, fits_text, other_bands, rankings
+from evenhand.bench.policy.ranking import FARTHER, SAME, fits_text, other_bands, rankings
 from evenhand.bench.results.entry import FitRow
 
 RANKS = {"base": (3, 3, "C"), "mist": (1, 1, "A"), "uce": (2, 2, "B"), "prompt": (1, 1, "A")}
@@ -45,8 +45,16 @@ def test_a_method_not_distinguishable_from_the_baseline_is_neither_best_nor_on_a
     ]
     found = ranking_of(rows)
     assert "mist" not in found.best("one model")
-    assert {found.front_of("mist", plane) for plane in found.planes} == {NOT_CLOSER}
-    assert NOT_CLOSER not in {found.front_of("prompt", plane) for plane in found.planes}
+    assert {found.front_of("mist", plane) for plane in found.planes} == {SAME}
+    assert SAME not in {found.front_of("prompt", plane) for plane in found.planes}
+
+
+def test_a_method_farther_than_the_baseline_is_not_called_indistinguishable_from_it():
+    results = [placed(label, distance=distance) for label, distance in {"base": 0.6, "worse": 0.8}.items()]
+    found = ranking_of(board_rows(results, {"base": (1, 1, "A"), "worse": (2, 2, "B")}))
+    assert (found.closer, found.farther) == (set(), {"worse"})
+    assert {found.front_of("worse", plane) for plane in found.planes} == {FARTHER}
+    assert (found.not_closer("base"), found.best("one model")) == ("", [])
 
 
 def test_the_latest_version_of_a_suite_comes_first():

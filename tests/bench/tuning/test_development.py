@@ -7,8 +7,9 @@ from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.bench.suites.suite import load_suite
-from evenhand.bench.tuning.development import PEOPLE, development_suite, screening_suite
+from evenhand.bench.tuning.development import development_suite, screening_suite
 from evenhand.bench.tuning.trial import affordable
+from evenhand.metrics.table import PERSON_KINDS
 
 
 def with_prompts(*uses):
@@ -24,7 +25,7 @@ def test_no_scored_text_or_concept_is_seen(name):
     suite = load_suite(name)
     scored, seen = make_plan(suite)[0], make_plan(development_suite(suite))[0]
     assert not {item.prompt.text for item in scored} & {item.prompt.text for item in seen}
-    people = [{i.prompt.concept for i in items if i.prompt.kind in PEOPLE} for items in (scored, seen)]
+    people = [{i.prompt.concept for i in items if i.prompt.kind in PERSON_KINDS} for items in (scored, seen)]
     assert people[0] and people[1] and not people[0] & people[1]
 
 
@@ -32,6 +33,16 @@ def test_a_scored_concept_in_another_sentence_is_refused():
     use = PromptUse(name="winobias-36", seeds=1, concepts=("nurse",))
     with pytest.raises(EvenhandError, match=r"concept 'nurse' is scored by suite 'mini'; remove it from"):
         development_suite(with_prompts(use))
+
+
+def test_a_scored_concept_of_over_correction_prompts_is_refused_in_another_sentence():
+    uses = {
+        template: PromptUse(name="over-correction-mini", seeds=1, templates=(template,))
+        for template in ("photo", "bare")
+    }
+    suite = with_prompts(uses["bare"]).model_copy(update={"prompts": (uses["photo"],)})
+    with pytest.raises(EvenhandError, match=r"concept 'businesswoman' is scored by suite 'mini'; remove it"):
+        development_suite(suite)
 
 
 def test_a_scored_prompt_is_refused():

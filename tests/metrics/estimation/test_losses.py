@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.losses import TAXONOMY
-from scipy.stats import binom
 
 from evenhand.bench.studies.gate_decisions import explicit_study
 from evenhand.metrics.estimation.encode import Study
@@ -97,21 +96,25 @@ def test_undetermined_images_are_compared_on_each_kind_of_prompts_by_itself():
     assert (row.quantity, row.kind, row.value, row.n) == ("undetermined", "neutral", pytest.approx(0.1), 40)
 
 
-def test_over_correction_counts_images_that_the_baseline_got_right():
+def test_over_correction_is_what_is_lost_without_what_is_gained():
     base = np.array([0] * 90 + [1] * 10)
     method = base.copy()
     method[:3], method[3], method[95] = 1, 2, 0
-    (row,) = losses_of(study_of("over_correction", [base, method], asked={"gender": "woman"}), base="base")[
-        "m0"
-    ]
-    assert (row.n, row.value) == (90, pytest.approx(4 / 90))
-    # Clopper and Pearson: 4 or fewer of 90 have a chance of 5 % at the bound.
-    assert binom.cdf(4, 90, row.high) == pytest.approx(0.05)
+    study = study_of("over_correction", [base, method], asked={"gender": "woman"})
+    (row,) = losses_of(study, base="base")["m0"]
+    assert (row.n, row.value) == (100, pytest.approx(0.03))
+    assert row.high == pytest.approx(float(loss_upper(4, 1, 100)))
 
 
-def test_nothing_is_said_of_over_correction_that_the_baseline_never_gets_right():
-    study = study_of("over_correction", np.ones((2, 9), int), asked={"gender": "woman"})
-    assert losses_of(study, base="base") == {"base": [], "m0": []}
+def test_judge_noise_alone_proves_no_over_correction():
+    """A method as right as the baseline, with a judge that errs in 8 % of the images of either."""
+    rng, proven = np.random.default_rng(4), 0
+    for _ in range(100):
+        labels = (rng.random((2, 192)) < 0.08).astype(int)
+        study = study_of("over_correction", labels, asked={"gender": "woman"})
+        (row,) = losses_of(study, base="base")["m0"]
+        proven += row.low > row.margin
+    assert proven <= 1
 
 
 def test_alignment_is_relative_to_the_baseline_and_paired():

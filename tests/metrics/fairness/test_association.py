@@ -42,6 +42,16 @@ def test_mutual_information_without_association_equals_its_bias_term():
     assert np.isnan(a.mutual_information_bias(np.zeros((3, 2))))
 
 
+def test_bias_of_mutual_information_depends_on_the_images_of_every_occupation():
+    n, shares, generator = np.array([400, 400, 60, 40]), [0.3, 0.3, 0.4], rng()
+    tables = np.stack([generator.multinomial(size, shares, size=4000) for size in n], axis=1)
+    mean = a.mutual_information(r.shares_of(tables)).mean()
+    bias = a.mutual_information_bias(tables[0])
+    assert mean == pytest.approx(bias, rel=0.06)
+    assert bias == pytest.approx(0.75 * np.mean(1 / n))
+    assert a.mutual_information_bias(np.vstack([tables[0], [[0, 0, 0]]])) == bias
+
+
 def test_the_permutation_null_agrees_with_the_chi_square_test():
     table = np.array([[24, 26], [30, 20], [18, 32], [27, 23]])
     found = a.association_null(table, rng=rng(), draws=4000)
@@ -68,6 +78,22 @@ def test_cramers_v_detects_an_association_of_gender_and_age():
     assert a.cramers_v(entangled) == pytest.approx(1)
     assert a.cramers_v(independent) == pytest.approx(0, abs=1e-12)
     assert a.cramers_v(independent, corrected=True) == 0
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_cramers_v_needs_two_occupations_and_two_groups_with_images(corrected):
+    for table in ([[10, 0], [20, 0]], [[10, 20], [0, 0]], [[0, 0], [0, 0]]):
+        assert np.isnan(a.cramers_v(table, corrected=corrected))
+
+
+def test_a_group_that_is_never_drawn_counts_among_the_groups_of_cramers_v():
+    drawn = np.array([[20, 0], [0, 20], [15, 5]])
+    with_missing = np.column_stack([drawn, np.zeros(3)])
+    assert a.cramers_v(with_missing) == pytest.approx(a.cramers_v(drawn) / np.sqrt(2))
+    assert a.cramers_v(with_missing.T) == pytest.approx(a.cramers_v(with_missing))
+    assert 0 < a.cramers_v(with_missing, corrected=True) < a.cramers_v(with_missing)
+    # Four occupations and two groups: the smaller number is that of the groups with and without the empty row.
+    assert a.cramers_v(np.vstack([drawn, [[0, 0]]])) == pytest.approx(a.cramers_v(drawn))
 
 
 def test_released_ratios_follow_the_labour_market():

@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binom, binomtest, norm
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.statistics.paired_loss import (
     LOOKS,
+    clusters_to_decide,
     level_at,
     loss_lower,
     loss_upper,
@@ -88,21 +89,47 @@ def test_relative_mean_loss_covers_the_truth_over_random_clusters():
     assert 30 <= misses <= 70
 
 
-def test_the_number_of_pairs_that_decides_does_so_in_about_80_percent():
-    lose, gain, margin = 0.04, 0.03, 0.05
-    spread = math.sqrt(lose + gain - (lose - gain) ** 2)
-    n = int(pairs_to_decide(lose - gain, spread=spread, margin=margin))
-    counts = np.random.default_rng(3).multinomial(n, [lose, gain, 1 - lose - gain], size=4000)
-    assert 0.72 < (loss_upper(counts[:, 0], counts[:, 1], n) < margin).mean() < 0.88
+@pytest.mark.parametrize(("lose", "gain"), [(0.04, 0.03), (0.02, 0.01), (0.13, 0.02)])
+def test_the_number_of_pairs_that_decides_does_so_in_about_80_percent(lose, gain):
+    margin = 0.05
+    n = int(pairs_to_decide(1000 * lose, 1000 * gain, 1000, margin=margin))
+    lost, gained, _ = np.random.default_rng(3).multinomial(n, [lose, gain, 1 - lose - gain], size=4000).T
+    harmless = lose - gain < margin
+    decided = loss_upper(lost, gained, n) < margin if harmless else loss_lower(lost, gained, n) > margin
+    assert 0.72 < decided.mean() < 0.88
+
+
+@pytest.mark.parametrize("lose", [0.01, 0.0167, 0.02])
+def test_without_gains_the_number_is_close_to_that_of_the_exact_bound(lose):
+    """The exact bound is passed with at most ``k`` losses; the chance of these must reach 80 %."""
+    counts = np.arange(10)
+    sizes = np.arange(40, 400)
+    passed = loss_upper(counts[:, None], 0, sizes) < 0.05
+    enough = [n for n, k in zip(sizes, passed.sum(axis=0) - 1, strict=True) if binom.cdf(k, n, lose) >= 0.8]
+    n = float(pairs_to_decide(10_000 * lose, 0, 10_000, margin=0.05))
+    assert n == pytest.approx(enough[0], rel=0.1)
 
 
 def test_a_loss_without_spread_needs_the_pairs_of_the_exact_bound():
-    n = int(pairs_to_decide(0.0, spread=0.0, margin=0.05))
+    n = int(pairs_to_decide(0, 0, 50, margin=0.05))
     assert float(loss_upper(0, 0, n)) < 0.05 <= float(loss_upper(0, 0, n - 1))
 
 
 def test_no_number_of_pairs_decides_a_loss_of_exactly_the_margin():
-    assert math.isinf(pairs_to_decide(0.05, spread=0.2, margin=0.05))
+    assert np.isinf(pairs_to_decide([5, 0], [0, 0], [100, 0], margin=0.05)).all()
+
+
+@pytest.mark.parametrize(("loss", "spread"), [(0.0, 0.02), (0.0, 0.1), (0.03, 0.2)])
+def test_the_number_of_clusters_that_decides_does_so_in_about_80_percent(loss, spread):
+    c = int(clusters_to_decide(loss, spread=spread, margin=0.1))
+    rng = np.random.default_rng(5)
+    highs = [mean_loss(rng.normal(loss, spread, c), np.ones(c), levels=(0.05, 0.05))[2] for _ in range(1000)]
+    assert np.mean(np.array(highs) < 0.1) > 0.72
+
+
+def test_few_clusters_decide_a_small_loss_that_hardly_varies():
+    assert clusters_to_decide(0.0, spread=0.01, margin=0.1) <= 3
+    assert math.isinf(clusters_to_decide(0.1, spread=0.01, margin=0.1))
 
 
 def test_the_levels_of_the_looks_add_up_and_follow_pocock():

@@ -101,6 +101,14 @@ def test_best_methods_of_a_track_are_named_only_if_there_are_any():
     assert best_text(unranked, "one model") == "No method is ranked, because none passes every gate."
 
 
+def test_track_whose_methods_are_farther_than_the_baseline_has_no_best():
+    results = [placed("base", distance=0.6), placed("worse", distance=0.8)]
+    (found,) = rankings(board_rows(results, {"base": (1, 1, "A"), "worse": (2, 2, "B")}))
+    assert best_text(found, "one model") == (
+        "No ranked method is shown to be closer to the target than the baseline."
+    )
+
+
 @pytest.mark.parametrize(
     ("raw", "escaped"),
     [("a|b", "a\\|b"), ("x\u2028y\x00z", "x y z"), ("www.a.b", "www&#46;a.b"), ("me@x", "me&#64;x")],

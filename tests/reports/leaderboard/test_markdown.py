@@ -223,7 +223,9 @@ def test_method_not_distinguishable_from_the_baseline_is_not_praised():
     board = render_leaderboard(rows)
     assert "Best, as far as the data can tell: mist." in board
     rows = [a_row("base"), a_row("uce", comparisons=[still])]
-    assert "No ranked method is distinguishable from the baseline." in render_leaderboard(rows)
+    assert "No ranked method is shown to be closer to the target than the baseline." in render_leaderboard(
+        rows
+    )
 
 
 def test_board_on_which_no_method_passes_every_gate_says_so():

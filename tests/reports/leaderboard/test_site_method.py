@@ -2,7 +2,8 @@
 
 import pytest
 from helpers.report import parsed
-from helpers.site import a_board
+from helpers.site import a_board, board_rows
+from helpers.trade_off import placed
 
 from evenhand.bench.policy.ranking import rankings
 from evenhand.bench.results.entry import FitRow
@@ -49,11 +50,35 @@ def contents(rows):
 @pytest.mark.slow
 def test_position_is_said_in_a_sentence(contents):
     assert contents["mist"]["position"] == (
-        "Group A (1 to 2) of 2 ranked methods of its track, not distinguishable from uce."
+        "Group A (1 to 2) of 3 ranked in its track, the baseline included; not distinguishable from uce."
     )
     assert contents["harmful"]["position"].startswith("Harm proven, so not ranked: the data show")
     assert contents["base"]["position"] == (
         "The model without a method, which all methods are compared with."
+    )
+
+
+def position_beside_base(label, *, ranks, distance):
+    """The position of a method that is alone with the baseline."""
+    rows = board_rows([placed("base", distance=0.6), placed(label, distance=distance)], ranks)
+    (ranking,) = rankings(rows)
+    pages = SiteMap.of([ranking])
+    return method_content(ranking, ranking.rows[1], pages, [], images={})["position"]
+
+
+def test_number_of_ranks_counts_the_baseline():
+    same = position_beside_base("still", ranks={"base": (1, 2, "A"), "still": (1, 2, "A")}, distance=0.6)
+    assert same == (
+        "Group A (1 to 2) of 2 ranked in its track, the baseline included. "
+        "It is not distinguishable from the baseline."
+    )
+
+
+def test_method_farther_from_the_target_than_the_baseline_is_said_to_be_so():
+    worse = position_beside_base("worse", ranks={"base": (1, 1, "A"), "worse": (2, 2, "B")}, distance=0.8)
+    assert worse == (
+        "Group B (2) of 2 ranked in its track, the baseline included. "
+        "It is farther from the target than the baseline."
     )
 
 

@@ -41,6 +41,12 @@ def test_method_not_distinguishable_from_the_baseline_is_not_placed_on_a_front()
     assert figure(rows, "still").title == "still is not distinguishable from the baseline"
 
 
+def test_title_of_a_method_farther_than_the_baseline_says_so():
+    results = [placed("base", distance=0.6), placed("worse", distance=0.8)]
+    rows = board_rows(results, {"base": (1, 1, "A"), "worse": (2, 2, "B")})
+    assert figure(rows, "worse").title == "worse is farther from the target than the baseline"
+
+
 def test_method_without_measured_trade_offs_has_no_figure():
     base, own = placed("base", distance=0.6), placed("uce", distance=0.3)
     bare = own.model_copy(
