@@ -7,11 +7,12 @@ Helpers of several families are in ``shared``. :mod:`evenhand.methods.base` defi
 
 Families:
     weights: edit the cross-attention projections in closed form (MIST, UCE, TIME).
-    embeddings: change the text embeddings (Debias-VL, EOS swap, FairImagen, CBC, ITI-GEN, FairQueue).
+    embeddings: change the text embeddings (Debias-VL, EOS swap, FairImagen, CBC, ITI-GEN, FairQueue,
+        Embedding Arithmetic).
     guidance: change the guided noise prediction (Fair Diffusion, Concept Algebra).
-    prompts: rewrite the prompt (ENTIGEN, random and targeted attribute prompt).
+    prompts: rewrite the prompt (ENTIGEN, random and targeted attribute prompt, InterMit).
     activations: change activations of the U-Net (EquiSteer, SFID, Balancing Act, DiffLens,
         InterpretDiffusion, RespoDiff, EFA).
     finetuning: train the model (finetuning for fairness).
-    sortition: Evenhand's own method, on the text embeddings.
+    sortition: Evenhand's own methods, on the text embeddings or the prompt.
 """

@@ -110,6 +110,10 @@ class EditableModel(Protocol):
         """Scaled latents ``(n, c, h, w)`` of images: the mean of the autoencoder's posterior."""
         ...
 
+    def unscaled(self, latents: Tensor) -> Tensor:
+        """Scaled latents ``(n, c, h, w)`` as the decoder expects them, in its precision, with gradients."""
+        ...
+
     def predict(self, latents: Tensor, timesteps: Tensor, text: TextStates) -> Tensor:
         """The U-Net's noise prediction ``(n, c, h, w)``, with gradients; every row counts as cost.
 

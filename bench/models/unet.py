@@ -242,6 +242,10 @@ class UNetModel(Model):
         dtype: torch.dtype = self.unet.dtype
         return self.autoencoder.encode(images).to(dtype)
 
+    def unscaled(self, latents: Tensor) -> Tensor:
+        """Latents ``(n, c, h, w)`` as the decoder expects them, with gradients."""
+        return self.autoencoder.unscaled(latents)
+
     def predict(self, latents: Tensor, timesteps: Tensor, text: TextStates) -> Tensor:
         """The noise prediction ``(n, c, h, w)`` of the U-Net, with gradients; counts every row.
 

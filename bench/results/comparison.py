@@ -62,7 +62,9 @@ class Comparison(Record):
     concepts: list[str] = Field(description="concepts of the shared neutral prompts")
     attributes: dict[str, list[str]]
     primary: str
-    same_noise: bool = Field(description="whether equal seeds give equal noise on all sides, or image lists claim it")
+    same_noise: bool = Field(
+        description="whether equal seeds give equal noise on all sides, or image lists claim it"
+    )
     differences: list[DifferenceRow]
     flips: list[FlipRow]
     caveats: list[str] = Field(description="differences between the sides other than the compared one")

@@ -170,7 +170,9 @@ class _Scale(_Change):
 
     def change(self, h: Tensor) -> Tensor:
         """``D a_g z`` on the features of the drawn groups."""
-        z = self.sparse.to(h.device).encode(h.flatten(start_dim=1).float())[:, self.used.to(h.device)]
+        # Kept on the device: the encoder is large, and every step needs it.
+        self.sparse, self.used = self.sparse.to(h.device), self.used.to(h.device)
+        z = self.sparse.encode(h.flatten(start_dim=1).float())[:, self.used]
         return ((self.factor.to(z) * z) @ self.sparse.decoder.to(z).T).to(h.dtype)
 
 
@@ -264,7 +266,9 @@ class DiffLens(Method):
         )
         h = seen.features[SITE]
         channels = task.model.unet.config.block_out_channels[-1]
-        sparse, losses = self._autoencoder(h.flatten(end_dim=1), self.expansion * channels, task.rng)
+        sparse, losses = self._autoencoder(
+            h.flatten(end_dim=1), self.expansion * channels, task.rng, device=task.model.unet.device
+        )
         z = sparse.encode(h.flatten(end_dim=1)).reshape(*h.shape[:2], -1)
         located = {}
         for attribute, groups in seen.groups.items():
@@ -316,16 +320,22 @@ class DiffLens(Method):
         }
 
     def _autoencoder(
-        self, rows: Tensor, features: int, rng: np.random.Generator
+        self, rows: Tensor, features: int, rng: np.random.Generator, *, device: torch.device
     ) -> tuple[SparseAutoencoder, list[float]]:
-        """The autoencoder of rows ``(n, f)``, and its losses: the share of variance not reconstructed."""
+        """The autoencoder of rows ``(n, f)``, and its losses: the share of variance not reconstructed.
+
+        Trained on ``device``, batch by batch, because all rows would not fit on it; returned on the CPU.
+        """
         width = rows.shape[1]
         # Unit-norm columns and a tied encoder: a common initialization that leaves few features dead.
-        start = torch.from_numpy(rng.standard_normal((width, features), dtype=np.float32))
-        decoder = torch.nn.functional.normalize(start, dim=0)
+        drawn = torch.from_numpy(rng.standard_normal((width, features), dtype=np.float32))
+        decoder = torch.nn.functional.normalize(drawn, dim=0)
         centre = rows.mean(dim=0)
         variance = (rows - centre).square().sum(dim=1).mean()
-        sparse = SparseAutoencoder(decoder.T.clone(), torch.zeros(features), decoder, centre.clone(), self.k)
+        untrained = SparseAutoencoder(
+            decoder.T.clone(), torch.zeros(features), decoder, centre.clone(), self.k
+        )
+        sparse = untrained.to(device)
         each = -(-len(rows) // self.batch)
         order = np.concatenate([rng.permutation(len(rows)) for _ in range(self.epochs)])
 
@@ -336,11 +346,12 @@ class DiffLens(Method):
             epoch, part = divmod(step, each)
             start = epoch * len(rows) + part * self.batch
             stop = min(start + self.batch, (epoch + 1) * len(rows))
-            h = rows[torch.from_numpy(order[start:stop])]
+            h = rows[torch.from_numpy(order[start:stop])].to(device)
             return (h - sparse.decode(sparse.encode(h))).square().sum(dim=1).mean() / variance
 
         parameters = [sparse.encoder, sparse.offset, sparse.decoder, sparse.centre]
-        return sparse, train(parameters, loss, steps=self.epochs * each, learning_rate=self.learning_rate)
+        losses = train(parameters, loss, steps=self.epochs * each, learning_rate=self.learning_rate)
+        return sparse.to(rows.device), losses
 
 
 def attributions(h: Tensor, z: Tensor, groups: NDArray[np.int64], decoder: Tensor, penalty: float) -> Tensor:

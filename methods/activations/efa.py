@@ -93,7 +93,7 @@ class _Slotted(Steering):
 
     def feature(self, step: Step, site: Site, output: Tensor) -> Tensor:
         """The module's output with the slots of every image's classes."""
-        treated = next(iter(self.groups.values())).to(output.device) >= 0
+        treated = torch.stack([groups >= 0 for groups in self.groups.values()]).any(dim=0).to(output.device)
         n = len(treated)
         x = site.inputs[0][n : 2 * n]
         logits = self.slots.logits(site.name, x, self.groups, grid=token_grid(x.shape[1], self.latents))

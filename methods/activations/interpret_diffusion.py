@@ -54,7 +54,8 @@ class InterpretDiffusion(Method):
             ``{adjective}`` and ``{concept}``.
         lessons: Whether training images show ``groups`` alone, as published, or whole ``cells``.
         images: Images of every group or cell.
-        epochs: Passes over the images in training.
+        epochs: Training steps times batch size, as a multiple of the number of images; images are drawn with
+            replacement.
         batch: Images per training step.
         learning_rate: Learning rate of Adam.
         scale: Factor of the added vectors; 1 as published.

@@ -16,8 +16,8 @@ and ``T_resp + T_sem`` of its groups is added to ``h`` in the conditional half o
 with a factor for each attribute (see :mod:`evenhand.methods.activations._mid_block`).
 
 ``L_sem`` alone is minimal at ``T_sem = -T_resp``: how far ``T_sem`` lags behind decides what remains of a
-group. Adam is invariant to a constant factor of a loss, so the weight of ``L_sem`` has no effect, and the
-learning rate of ``T_sem`` sets the lag.
+group. The steps of Adam do not depend on a constant factor of a loss while gradients are large against its
+``eps``, so the weight of ``L_sem`` is left out, and the learning rate of ``T_sem`` sets the lag.
 
 ``z`` comes from a deterministic DDIM run (arXiv 2010.02502, equation 12) with guidance:
 
@@ -147,7 +147,9 @@ class RespoDiff(Method):
         like = model.latents(task.sample([fill(self.neutral, concept=task.concepts[0])], [0]))
         code = codes(trained, task.cells).to(like.device)
         resp, lagging = torch.zeros(2, code.shape[1], *shape_of_h(model, like), device=like.device)
-        # Adam's steps have the size of the learning rate, so this factor gives T_sem its own learning rate.
+        # Adam's steps have about the size of the learning rate, so this factor gives T_sem its own. It also
+        # makes gradients smaller: where they are not large against Adam's eps, T_sem moves less than that
+        # (half as far, with the published rates on mini).
         lag = self.semantic_learning_rate / self.learning_rate
         parts = Series()
 

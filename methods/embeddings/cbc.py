@@ -5,7 +5,7 @@ Compositions", arXiv 2511.07091 (AAAI 2026). No code was released: this is an im
 with open details reconstructed as stated below. With ``c`` the text state of a context token of the prompt,
 one that does not belong to the subject ``m``, and ``s_k`` the state of the words of group ``k``,
 
-    decouple   c*_0 = c minus its projection on span{s_k},   r_k = <c, s_k> / <s_k, s_k> s_k
+    decouple   c*_(-1) = c minus its projection on span{s_k}, r_k = <c, s_k> / <s_k, s_k> s_k
     lean       k = argmax_k |1/2 - B_mk|                     at the first step, with
                B_mk = sum_(i != m) e_i / sum_i e_i,          e_i = exp((cos(c_m, c_i) + cos(s_k, c_i)) / tau)
                k = argmin_k || z_t - centre_k,t ||           at every later step
@@ -16,7 +16,8 @@ The subject's tokens stay as they are. For a single group ``c* = c - r_k``; for 
 orthogonalized (Gram-Schmidt), so that ``c*`` states none of them. ``B_mk`` is the bias adherence score: the
 share of the context in the association of the prompt with group ``k``. A centre is the mean of the latents,
 step by step, of images whose prompts state the group: the image is pushed away from the group it is about to
-show. ``t`` is the number of the step, from 0, and ``T`` their total.
+show. ``t`` is the number of the step, from 0, and ``T`` their total; ``c*_(-1)`` is the state
+before the first step, which already injects.
 
 Reconstructed: the centres (their prompts and seeds, and Euclidean distance); the state ``s_k``, that of the
 last content token of the group's prompt, which is also the prototype in ``B_mk``; ``c_m``, the state of the

@@ -157,8 +157,11 @@ class Learner:
         self.projection = projection
         self.groups = _group_indices(task.cells)
         embeddings = encoder.get_input_embeddings().weight
+        # In float32 whatever the precision of the encoder, in which small steps would be lost.
         self.tokens = {
-            name: embeddings.new_zeros(max(index) + 1, method.length, embeddings.shape[1])
+            name: embeddings.new_zeros(
+                (max(index) + 1, method.length, embeddings.shape[1]), dtype=torch.float32
+            )
             for name, index in self.groups.items()
         }
         self.images = self._reference()

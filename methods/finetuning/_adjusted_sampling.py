@@ -82,10 +82,9 @@ def sample(
 
 def decode(model: EditableModel, latents: Tensor) -> Tensor:
     """Images ``(n, 3, height, width)`` of latents, about ``[-1, 1]``, with gradients; four at a time."""
-    scaling = model.vae.config.scaling_factor
     parts = [
-        checkpoint(lambda x: model.vae.decode(x).sample, chunk / scaling, use_reentrant=False)
-        for chunk in torch.split(latents, 4)
+        checkpoint(lambda x: model.vae.decode(x).sample, chunk, use_reentrant=False)
+        for chunk in torch.split(model.unscaled(latents), 4)
     ]
     return torch.cat(parts)
 

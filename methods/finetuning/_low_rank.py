@@ -2,7 +2,8 @@
 
 ``W' = W + B A`` with ``A`` ``(r, d)`` random and ``B`` ``(m, r)`` initially zero, so nothing changes before
 training. Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685, section
-4.1; ``alpha / r`` is one here.
+4.1; ``alpha / r`` is one here. ``A`` and ``B`` are in ``float32`` whatever the precision of the networks:
+``bfloat16`` would lose most of Adam's small steps, and ``float16`` overflows.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class LowRank:
         """
         self._tuners = tuners
         for layer in self._layers().values():
+            layer.lora_A.float()
+            layer.lora_B.float()
             a = layer.lora_A["default"].weight
             bound = a.shape[1] ** -0.5
             a.data.copy_(torch.from_numpy(rng.uniform(-bound, bound, size=tuple(a.shape))))
@@ -58,10 +61,11 @@ class LowRank:
 
     @torch.no_grad()
     def merged(self) -> dict[str, Tensor]:
-        """``W + B A`` of every projection, by the name of the model's weight."""
+        """``W + B A`` of every projection, by the name and in the precision of the model's weight."""
         return {
-            f"{name}.weight": (layer.base_layer.weight + layer.get_delta_weight("default")).clone()
+            f"{name}.weight": (weight + layer.get_delta_weight("default")).to(weight.dtype).clone()
             for name, layer in self._layers().items()
+            for weight in [layer.base_layer.weight]
         }
 
     def _layers(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from evenhand.methods.base import Images, Intervention, Task
 from evenhand.methods.hooks import Batch, Site, Steering, Step
 
 Reduce = Callable[[Step, Site, Tensor], Tensor]
-"""Maps a module's outputs ``(n, ...)`` to ``(n, ...)`` or ``(n, 2, ...)``, image by image."""
+"""Maps outputs ``(n, ...)``, or ``(n, 2, ...)`` with both halves of guidance, to ``(n, ...)``."""
 
 
 @dataclass(frozen=True)

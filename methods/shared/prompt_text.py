@@ -14,13 +14,22 @@ from evenhand.methods.base import Cell
 def article(word: str) -> str:
     """The indefinite article of a word, by its sound: ``"a"`` or ``"an"``.
 
-    >>> [article(word) for word in ("elderly", "European", "unmarried", "honest", "nurse")]
-    ['an', 'a', 'an', 'an', 'a']
+    Single letters, and capitals that cannot be read as a word, are read letter by letter.
+
+    >>> [article(word) for word in ("elderly", "European", "unmarried", "honest", "nurse", "HR", "UI")]
+    ['an', 'a', 'an', 'an', 'a', 'an', 'a']
     """
+    if _INITIALISM.match(word):
+        return "an" if word[0] in "aefhilmnorsxAEFHILMNORSX" else "a"
     return "an" if _VOWEL_SOUND.match(word) else "a"
 
 
-_VOWEL_SOUND = re.compile(r"(?!eu|one\b|uni(?![dmn])|us[ae])[aeiou]|hon(?:est|ou?r)|hour|heir", re.IGNORECASE)
+_INITIALISM = re.compile(r"(?:[A-Za-z]|[A-Z]{2,3}|[B-DF-HJ-NP-TV-XZ]+)\b")
+"""A single letter; up to three capitals; or any number of them without a vowel."""
+
+_VOWEL_SOUND = re.compile(
+    r"(?!eu|one\b|uni(?![dmn])|us[ae]|u[rt][aeio]|uk[ru]|uga)[aeiou]|hon(?:est|ou?r)|hour|heir", re.IGNORECASE
+)
 
 
 def before(text: str, word: str) -> str:
@@ -43,7 +52,7 @@ def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
     Fields: ``{a}``, ``{concept}``, and, with a cell, ``{adjective}`` and ``{noun}``.
 
     Raises:
-        EvenhandError: The template contains another field.
+        EvenhandError: The template contains another field, or ``{a}`` does not precede a space and a word.
 
     >>> fill("a photo of {a} {concept}", concept="attendant")
     'a photo of an attendant'
@@ -56,7 +65,13 @@ def fill(template: str, *, concept: str, cell: Cell | None = None) -> str:
     except (KeyError, IndexError, ValueError) as error:
         known = ", ".join(f"{{{word}}}" for word in sorted(words))
         raise EvenhandError(f"cannot fill template {template!r} ({error}); its fields are {known}") from error
-    return re.sub(r"\{a\} (\w+)", lambda match: f"{article(match[1])} {match[1]}", text)
+    filled = re.sub(r"\{a\} (\w+)", lambda match: f"{article(match[1])} {match[1]}", text)
+    if "{a}" in filled:
+        raise EvenhandError(
+            f"cannot fill template {template!r} ({{a}} needs a space and a word after it, in {text!r}); "
+            "write the article yourself"
+        )
+    return filled
 
 
 def statements(words: Mapping[str, Mapping[str, str]], *, without: str) -> list[dict[str, str]]:

@@ -140,7 +140,8 @@ class Uce(RatioLoop):
     def space(cls) -> Space:
         """The released versions for any number of cells, size and number of the edits, and the regularizer.
 
-        Version 0 is left out because it balances two cells only, ``mu`` because it acts on ``preserve`` only.
+        Version 0 is left out because it balances two cells only, ``mu`` because it acts on preserved texts
+        only: those of ``preserve``, and in version 1 also the sources that have converged.
         """
         return {
             "version": Choice(("v1", "v2")),

@@ -119,7 +119,7 @@ def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[E
 
 
 def best_text(ranking: Ranking, track: str) -> str:
-    """The methods that may be the best of a track; none that is not closer to the target than the baseline."""
+    """The methods that may be the best of a track, among those closer to the target than the baseline."""
     if all(row.track_rank is None for row in ranking.tracks[track]):
         return "No method is ranked, because none passes every gate."
     best = ranking.best(track)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.accelerator import DEVICE, DeviceTensor, pretended_accelerator
 from helpers.methods import JOINT
 
 from evenhand.bench.models.loading import load_model
@@ -25,6 +26,7 @@ from evenhand.methods.shared.group_assignment import assignment_spec
 PROTOCOL = Protocol(version="t", solver="ddim", steps=2, guidance=2.5, width=32, height=32, batch=4)
 PROMPTS = ["a photo of a nurse", "a photo of a cat", "a nurse", "a portrait of a nurse"]
 SEEDS = [1, 2, 3, 4]
+CPU = torch.device("cpu")
 
 
 def random(*shape, seed=0):
@@ -50,7 +52,7 @@ def test_training_reconstructs_rows_with_few_directions():
     use = rng.random((300, 4)) * (rng.random((300, 4)) < 0.4)
     rows = torch.from_numpy((use @ directions).astype(np.float32))
     method = DiffLens(k=4, epochs=60, batch=50, learning_rate=0.01)
-    sparse, losses = method._autoencoder(rows, 16, np.random.default_rng(1))
+    sparse, losses = method._autoencoder(rows, 16, np.random.default_rng(1), device=CPU)
     assert losses[-1] < 0.1 < losses[0]
     left = (rows - sparse.decode(sparse.encode(rows))).square().sum() / (rows - rows.mean(0)).square().sum()
     assert left < 0.1
@@ -62,9 +64,18 @@ def test_columns_have_unit_norm_before_every_step_if_wished():
     drift = {}
     for unit_norm in (False, True):
         method = DiffLens(k=4, epochs=40, batch=20, learning_rate=0.01, unit_norm=unit_norm)
-        sparse, _ = method._autoencoder(rows, 16, np.random.default_rng(1))
+        sparse, _ = method._autoencoder(rows, 16, np.random.default_rng(1), device=CPU)
         drift[unit_norm] = float((sparse.decoder.norm(dim=0) - 1).abs().max())
     assert drift[True] <= 0.01 * np.sqrt(12) < drift[False]
+
+
+def test_training_moves_batches_to_the_device_and_returns_the_autoencoder_on_the_cpu():
+    rows, method = random(30, 12), DiffLens(k=4, epochs=2, batch=10)
+    expected, _ = method._autoencoder(rows, 16, np.random.default_rng(1), device=CPU)
+    with pretended_accelerator() as waits:
+        sparse, losses = method._autoencoder(rows, 16, np.random.default_rng(1), device=DEVICE)
+    assert waits.total() >= len(losses) == 6, "the losses were read from the device"
+    assert torch.equal(sparse.encoder, expected.encoder) and not isinstance(sparse.encoder, DeviceTensor)
 
 
 OLDER_MEN = (0.0, 0.0, 0.0, 1.0)
@@ -224,3 +235,23 @@ def test_amount_zero_gives_the_baseline_bit_for_bit(sampler, fitted):
 def test_a_fit_is_stored_whole(fitted, tmp_path):
     save(fitted, tmp_path)
     assert load(tmp_path, DiffLens).digest() == fitted.digest()
+
+
+def test_the_encoder_moves_to_the_device_once_for_all_steps(monkeypatch):
+    moves, move = [], SparseAutoencoder.to
+
+    def counted(self, device):
+        moves.append(self.encoder)
+        return move(self, device)
+
+    monkeypatch.setattr(SparseAutoencoder, "to", counted)
+    names = ("gender", "age")
+    tensors = {f"factor/{name}": random(2, 6) for name in names} | {"used": torch.arange(6)}
+    stored = {"encoder": random(6, 8), "offset": random(6), "decoder": random(8, 6), "centre": random(8)}
+    data = {"wishes": assignment_spec(task_without_model()), "amount": 1.0, "edit": "scale", "k": 2}
+    steering = steering_of(DiffLensIntervention(tensors=tensors | stored, data=data))
+    with pretended_accelerator():
+        h = random(2, 2, 2, 2).to(DEVICE)
+        for index in range(3):
+            steering.feature(step_of(index, 3), SITE, h)
+    assert [isinstance(encoder, DeviceTensor) for encoder in moves] == [False, True, True]

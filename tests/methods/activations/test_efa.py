@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from diffusers.models.attention_processor import Attention
 from helpers.activations import PROMPTS, PROTOCOL, make, masked
 from helpers.methods import GENDER, JOINT
 
@@ -10,9 +11,9 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.methods.activations._attention_slot import Slots, attend, token_grid
-from evenhand.methods.activations.efa import Efa, EfaIntervention
+from evenhand.methods.activations.efa import Efa, EfaIntervention, _Slotted
 from evenhand.methods.base import Cell
-from evenhand.methods.hooks import Batch
+from evenhand.methods.hooks import Batch, Site
 
 SEEDS = [1, 2, 3, 4]
 
@@ -162,3 +163,23 @@ def test_no_cross_attention_in_the_chosen_paths_raises_an_error(mini):
 def test_a_missing_block_raises_an_error(mini):
     with pytest.raises(EvenhandError, match=r"'blocks' is \[0, 3\], but mini has 3 up blocks .* from 0 to 2"):
         Efa(**QUICK, blocks=(0, 3)).fit(make(mini))
+
+
+def test_an_image_with_only_its_last_attribute_assigned_is_changed():
+    class Closed(Slots):
+        def logits(self, module, x, groups, *, grid):
+            return torch.zeros(len(x), x.shape[1], 1)
+
+        def words(self, groups):
+            return torch.ones(3, 1, 4)
+
+    attention = Attention(query_dim=4, cross_attention_dim=4, heads=1, dim_head=4)
+    text, x = torch.zeros(6, 2, 4), torch.ones(6, 4, 4)
+    site = Site("attn2", attention, (x,), {"encoder_hidden_states": text})
+    groups = {"gender": torch.tensor([0, -1, -1]), "age": torch.tensor([-1, 1, -1])}
+    steering = _Slotted(Closed({}, ["gender", "age"]), groups, scale=1.0)
+    steering.latents = 2, 2
+    output = torch.zeros(6, 4, 4)
+    with torch.no_grad():
+        made = steering.feature(None, site, output)
+    assert (made != output).flatten(1).any(dim=1).tolist() == [False] * 3 + [True, True, False]

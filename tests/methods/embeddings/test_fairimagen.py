@@ -10,7 +10,13 @@ from helpers.methods import GENDER, JOINT, NumericModel, Studio, make_task, mini
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.suites.suite import load_suite
-from evenhand.methods.embeddings.fairimagen import FairImagen, embeddings, fair_pca, memberships
+from evenhand.methods.embeddings.fairimagen import (
+    FairImagen,
+    all_embeddings,
+    embeddings,
+    fair_pca,
+    memberships,
+)
 
 PROFESSIONS = ("auditor", "editor", "mover", "chief", "accountant", "construction worker")
 SMALL = {"templates": ("a photo of {a} {adjective} {concept}",), "contexts": ("", "smiling"), "kept": 0.2}
@@ -153,3 +159,16 @@ def test_too_few_training_prompts_raise_an_error():
 def test_a_single_cell_raises_an_error():
     with pytest.raises(EvenhandError, match="two cells"):
         fit(NumericModel(), GENDER[:1])
+
+
+def test_training_prompts_are_encoded_in_parts():
+    class Counted(NumericModel):
+        def encode(self, texts):
+            sizes.append(len(texts))
+            return super().encode(texts)
+
+    sizes, model = [], Counted()
+    texts = [f"a photo of a nurse {number}" for number in range(300)]
+    found = all_embeddings(model, texts)
+    assert sizes == [256, 44]
+    assert torch.equal(found, embeddings(model.encode(texts)))

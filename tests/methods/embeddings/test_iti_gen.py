@@ -10,6 +10,7 @@ from helpers.iti_gen import METHOD, PROMPTS, SEEDS, drawn, task_on
 from helpers.methods import GENDER, JOINT, MAN, WOMAN
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.models.loading import load_model
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.methods.base import Task
 from evenhand.methods.embeddings._learned_tokens import insert
@@ -173,3 +174,16 @@ def test_errors_name_the_remedy(model, sampler):
         insert(torch.zeros(1, 24, 8), torch.tensor([21]), torch.zeros(1, 3, 8))
     assert insert(torch.zeros(1, 24, 8), torch.tensor([20]), torch.ones(1, 3, 8))[0, 20:23].all()
     assert MAN in GENDER
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_tokens_are_trained_in_float32_whatever_the_precision_of_the_model(precision):
+    model = load_model("mini", precision=precision, device="cpu")
+    features = np.random.default_rng(0).standard_normal((8, 128), dtype=np.float32)
+    more = {"image_features": lambda images: features}
+    task = task_on(model, lambda prompts, seeds: prompts, cells=GENDER, **more)
+    learner = Learner(METHOD.model_copy(update={"images": 4}), task)
+    assert {tokens.dtype for tokens in learner.tokens.values()} == {torch.float32}
+    assert np.isfinite(learner.learn()).all()
+    assert all(tokens.isfinite().all() and tokens.any() for tokens in learner.tokens.values())

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from helpers.families import pipeline
 
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
 from evenhand.bench.suites.suite import Protocol
-from evenhand.methods.finetuning._adjusted_sampling import coefficients, sample, solver
+from evenhand.methods.finetuning._adjusted_sampling import coefficients, decode, sample, solver
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +77,21 @@ def test_sampling_for_training_equals_the_sampling_of_the_engine(model):
         images = model.vae.decode(latents / model.vae.config.scaling_factor).sample
     got = images.clamp(-1, 1).add(1).mul(127.5).round().permute(0, 2, 3, 1).numpy()
     assert np.abs(got - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_latents_are_decoded_as_the_autoencoder_of_the_model_expects_them(tmp_path, precision):
+    """Of an SDXL model: with the mean and standard deviation of latents, in float32 if it is upcast."""
+    pipe = pipeline("sdxl")
+    statistics = {"latents_mean": [-1.6, 1.2, 0.4, -2.6], "latents_std": [8.5, 5.9, 6.5, 5.0]}
+    pipe.vae.register_to_config(force_upcast=True, **statistics)
+    pipe.save_pretrained(tmp_path)
+    model = load_model(str(tmp_path), precision=precision, device="cpu")
+    latents = torch.randn(5, 4, 4, 4, generator=torch.Generator().manual_seed(0)).to(model.unet.dtype)
+    latents.requires_grad_(True)
+    images = decode(model, latents)
+    with torch.no_grad():
+        wanted = model.vae.decode(model.autoencoder.unscaled(latents)).sample
+    torch.testing.assert_close(images, wanted)
+    images.mean().backward()
+    assert latents.grad.isfinite().all()

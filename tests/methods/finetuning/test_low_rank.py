@@ -6,6 +6,7 @@ import torch
 
 from evenhand.bench.models.loading import load_model
 from evenhand.methods.finetuning._low_rank import low_rank
+from evenhand.methods.shared.training import train
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,25 @@ def test_initial_updates_come_from_the_random_stream_of_the_task(model):
     first = start(0)
     assert torch.equal(torch.rand(1), expected)
     assert torch.equal(first, start(0)) and not torch.equal(first, start(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_updates_are_trained_in_float32_and_merged_in_the_precision_of_the_network(dtype):
+    """A step of 1e-4 from 0.5 is less than the spacing of bfloat16 there."""
+    network = torch.nn.ModuleDict({"to_q": torch.nn.Linear(4, 4, bias=False, dtype=dtype)}).requires_grad_(
+        False
+    )
+    with low_rank({"unet": network}, rank=2, rng=np.random.default_rng(0)) as updates:
+        trained = updates.parameters()
+        assert {parameter.dtype for parameter in trained} == {torch.float32}
+        with torch.no_grad():
+            trained[1].fill_(0.5)
+        before = trained[1].detach().clone()
+        train(
+            trained,
+            lambda step: network["to_q"](torch.ones(1, 4, dtype=dtype)).float().square().mean(),
+            steps=3,
+            learning_rate=1e-4,
+        )
+        assert (trained[1] != before).all() and trained[0].isfinite().all()
+        assert {weight.dtype for weight in updates.merged().values()} == {dtype}

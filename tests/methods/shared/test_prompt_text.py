@@ -28,13 +28,23 @@ def test_template_fields_are_filled(template, text):
     assert fill(template, concept="auditor", cell=JOINT[2]) == text
 
 
-@pytest.mark.parametrize("word", ["European", "one-eyed", "unique", "university", "user", "CEO", "young"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("European", "one-eyed", "unique", "university", "user", "CEO", "young", "utility", "urologist"),
+        *("UI/UX", "US", "VP", "T-shirt", "SWAT", "NASA"),
+    ],
+)
 def test_words_that_sound_like_a_consonant_take_a(word):
     assert article(word) == "a"
 
 
 @pytest.mark.parametrize(
-    "word", ["elderly", "Asian", "unmarried", "unidentified", "hourly", "honest", "usher"]
+    "word",
+    [
+        *("elderly", "Asian", "unmarried", "unidentified", "hourly", "honest", "usher", "urban", "utmost"),
+        *("X-ray", "HR", "MRI", "LGBTQ", "IT", "FBI agent"),
+    ],
 )
 def test_words_that_sound_like_a_vowel_take_an(word):
     assert article(word) == "an"
@@ -43,4 +53,10 @@ def test_words_that_sound_like_a_vowel_take_an(word):
 @pytest.mark.parametrize("template", ["a {profession}", "a {noun}", "a {concept", "a {}"])
 def test_an_unknown_field_raises_an_error_with_the_known_fields(template):
     with pytest.raises(EvenhandError, match=r"cannot fill template .*its fields are \{a\}, \{concept\}"):
+        fill(template, concept="nurse")
+
+
+@pytest.mark.parametrize("template", ['{a} "{concept}"', "{a}{concept}", "{concept} or {a}"])
+def test_an_article_without_a_word_after_it_raises_an_error(template):
+    with pytest.raises(EvenhandError, match=r"\{a\} needs a space and a word after it"):
         fill(template, concept="nurse")

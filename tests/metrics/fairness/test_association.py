@@ -92,7 +92,7 @@ def test_a_group_that_is_never_drawn_counts_among_the_groups_of_cramers_v():
     assert a.cramers_v(with_missing) == pytest.approx(a.cramers_v(drawn) / np.sqrt(2))
     assert a.cramers_v(with_missing.T) == pytest.approx(a.cramers_v(with_missing))
     assert 0 < a.cramers_v(with_missing, corrected=True) < a.cramers_v(with_missing)
-    # Four occupations and two groups: the smaller number is that of the groups with and without the empty row.
+    # The smaller number is that of the two groups, with and without the empty row.
     assert a.cramers_v(np.vstack([drawn, [[0, 0]]])) == pytest.approx(a.cramers_v(drawn))
 
 
