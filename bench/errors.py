@@ -61,7 +61,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> EvenhandError:
         name: The unknown name.
         known: The names that exist.
     """
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return EvenhandError(f"unknown {kind} {name!r}; {remedy}")

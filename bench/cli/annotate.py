@@ -197,7 +197,7 @@ def import_(
         annotations, run, layout=layout, rule=cast("Rule | None", rule), keep_all=keep_all
     )
     if as_json:
-        write_json(_plain(imported))
+        write_json(_flat(imported))
     else:
         _write(imported)
 
@@ -212,20 +212,13 @@ STATISTICS = {
 """Agreement coefficients as shown in the terminal."""
 
 
-def _plain(imported: Imported) -> dict[str, Any]:
-    """The import as JSON values; NaN becomes null."""
-    value = asdict(imported)
-    value |= {name: str(value[name]) for name in ("labels", "anchors", "agreement_table")}
-    value["checks"] = [
-        {name: None if cell != cell else cell for name, cell in asdict(check).items()}
-        for check in imported.checks
-    ]
-    value["agreement"] = [
-        {name: cell for name, cell in asdict(line).items() if name != "value"}
-        | {name: None if cell != cell else cell for name, cell in line.value._asdict().items()}
+def _flat(imported: Imported) -> dict[str, Any]:
+    """The import with the fields of an estimate beside those of its line."""
+    lines = [
+        {name: cell for name, cell in asdict(line).items() if name != "value"} | line.value._asdict()
         for line in imported.agreement
     ]
-    return value
+    return asdict(imported) | {"agreement": lines}
 
 
 def _write(imported: Imported) -> None:

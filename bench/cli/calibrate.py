@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -59,20 +59,9 @@ def calibrate(
     if as_json:
         from evenhand.bench.cli.console import write_json
 
-        write_json(_plain(asdict(calibrated)))
+        write_json(asdict(calibrated))
     else:
         _write(calibrated)
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON values; NaN becomes null and paths become strings."""
-    if isinstance(value, dict):
-        return {name: _plain(cell) for name, cell in value.items()}
-    if isinstance(value, list):
-        return [_plain(cell) for cell in value]
-    if isinstance(value, Path):
-        return str(value)
-    return None if value != value else value
 
 
 JUDGE_COLUMNS = (

@@ -6,6 +6,7 @@ Commands import the engine inside their functions, so that ``evenhand --help`` d
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -93,6 +94,10 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit code; report expected errors in one line on standard error."""
     from evenhand.bench.models import hub
 
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without a character shows ? for it; an error would come after all the work.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:

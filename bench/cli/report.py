@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evenhand.bench.cli.shared import OpenReport, TitleBlockFile, examples, finish
+from evenhand.bench.errors import EvenhandError
 
 app = typer.Typer()
 
@@ -42,6 +44,9 @@ def report(
     ] = None,
 ) -> None:
     """Rewrite the report of a run from its stored results."""
+    writing = {"--open": open_report, "--title-block": title_block, "--pdf": pdf}
+    writing |= {"--manifest": manifest, "--sign-with": sign_with}
+    _check_options(verify=verify, public_key=public_key, writing=[name for name in writing if writing[name]])
     if verify:
         _verify(run, public_key)
         return
@@ -60,6 +65,20 @@ def report(
         typer.echo(f"manifest: {written}")
         if sign_with:
             typer.echo(f"signature: {_sign(written, sign_with)}")
+
+
+def _check_options(*, verify: bool, public_key: Path | None, writing: Sequence[str]) -> None:
+    """Check that options are not ignored.
+
+    Raises:
+        EvenhandError: One is.
+    """
+    if verify and writing:
+        raise EvenhandError(
+            f"--verify writes nothing, so it cannot be combined with {writing[0]}; give one of them"
+        )
+    if public_key is not None and not verify:
+        raise EvenhandError("--public-key checks a signature only with --verify; add --verify")
 
 
 def _sign(manifest: Path, key: Path) -> Path:

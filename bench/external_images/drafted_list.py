@@ -77,16 +77,30 @@ def draft_list(folder: Path, *, without: Path) -> Draft:
 
 
 def images_in(folder: Path, *, without: Path) -> list[str]:
-    """Paths of the images of a folder, relative to it and sorted, except those inside ``without``."""
+    """Paths of a folder's images, relative to it and sorted, except hidden ones and those in ``without``.
+
+    Raises:
+        EvenhandError: The name of an image is not UTF-8, so that no list can have it.
+    """
     try:
         own = without.resolve()
     except (OSError, RuntimeError, ValueError):  # such a folder cannot exist, so no image is in it
         own = without
-    return sorted(
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    names = sorted(
         path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and own not in path.resolve().parents
+        for path in found
+        if not _is_hidden(path.relative_to(folder)) and path.is_file() and own not in path.resolve().parents
     )
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise EvenhandError(f"{folder}: file name {name!r} is not UTF-8; rename it")
+    return names
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether a file or one of its folders is hidden, as thumbnails and the notes of other systems are."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _described(file: str, written: Written | None) -> tuple[str, str]:

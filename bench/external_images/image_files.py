@@ -38,7 +38,7 @@ MIN_SIDE = 16
 MAX_ASPECT = 8
 """Maximum aspect ratio: judges that scale the shorter side would enlarge a thinner image enormously."""
 
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 """Exceptions of Pillow for damaged files."""
 
 
@@ -108,7 +108,7 @@ def decode(data: bytes) -> Images:
         raise UnusableImageError("bad_size", _too_many_pixels()) from fault
     except ImageCms.PyCMSError as fault:
         raise UnusableImageError("unknown_colours", f"has an unusable colour profile ({fault})") from fault
-    except _BROKEN as fault:
+    except BROKEN as fault:
         raise UnusableImageError("damaged", f"is truncated or damaged ({fault})") from fault
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from evenhand.bench.external_images.image_files import FORMATS
+from evenhand.bench.external_images.image_files import BROKEN, FORMATS
 
 USER_COMMENT, EXIF = 0x9286, 0x8769
 """Tags of Exif: the user comment, and the table that has it."""
@@ -61,10 +62,13 @@ def written_prompt(path: Path) -> Written | None:
 
 def _from_metadata(path: Path) -> Written | None:
     try:
-        with Image.open(path, formats=FORMATS) as file:
-            texts = {key: value for key, value in file.info.items() if isinstance(value, str)}
-            comment = file.getexif().get_ifd(EXIF).get(USER_COMMENT)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # no pixel is decoded here
+            with Image.open(path, formats=FORMATS) as file:
+                texts = {key: value for key, value in file.info.items() if isinstance(value, str)}
+                # Pillow decodes a whole PNG to look for a comment behind its pixels.
+                comment = None if file.format == "PNG" else file.getexif().get_ifd(EXIF).get(USER_COMMENT)
+    except (*BROKEN, Image.DecompressionBombError):
         return None  # the import says what is wrong with the file
     if isinstance(comment, bytes):
         texts.setdefault("parameters", _comment(comment))
@@ -74,7 +78,7 @@ def _from_metadata(path: Path) -> Written | None:
         if key in texts:
             try:
                 return read(json.loads(texts[key]))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 return None
     return None
 
@@ -104,25 +108,32 @@ def _comfy(graph: Mapping[str, Any]) -> Written | None:
     for node in graph.values():
         inputs = node["inputs"]
         if "positive" in inputs:
-            prompt = _text_of(graph, str(inputs["positive"][0]))
+            prompt = _text_of(graph, str(inputs["positive"][0]), seen=set())
             return Written(_line(prompt), "metadata") if prompt else None
     return None
 
 
-def _text_of(graph: Mapping[str, Any], name: str, depth: int = 10) -> str:
-    """The first text of a node or of the nodes that lead to it."""
+def _text_of(graph: Mapping[str, Any], name: str, *, seen: set[str]) -> str:
+    """The first text of a node or of the nodes that lead to it; empty for a node in ``seen``."""
+    if name in seen:  # nodes may lead to each other, or to the same nodes in very many ways
+        return ""
+    seen.add(name)
     inputs = graph[name]["inputs"]
     for value in inputs.values():
         if isinstance(value, str) and "text" in inputs:
             return value
     for value in inputs.values():
-        linked = isinstance(value, list) and depth and str(value[0]) in graph
-        if linked and (text := _text_of(graph, str(value[0]), depth - 1)):
+        linked = isinstance(value, list) and value and str(value[0]) in graph
+        if linked and (text := _text_of(graph, str(value[0]), seen=seen)):
             return text
     return ""
 
 
 def _line(text: str) -> str:
-    """The text on one line, without control characters, at most ``MAX_PROMPT`` long."""
+    """The text on one line, without control characters, at most ``MAX_PROMPT`` long.
+
+    Signs that start a formula in a spreadsheet are removed from its beginning, because drafted lists are
+    opened there and the text is untrusted.
+    """
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:MAX_PROMPT].strip()
+    return " ".join(printable.split()).lstrip("=+-@ ")[:MAX_PROMPT].strip()

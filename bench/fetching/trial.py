@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from evenhand.bench.doctor import Check
 from evenhand.bench.errors import EvenhandError
@@ -60,12 +60,26 @@ def _check(asset: Asset) -> Check:
             load_scorer(asset.name).try_out()
             return Check(name, True, "embeds an image and a text")
         source = asset.find()
+        if isinstance(source, Source) and (damage := _damage(source)):
+            return Check(name, False, damage)
         return Check(name, True, f"{len(getattr(source, 'files', ()))} files are complete")
     except EvenhandError as fault:
         return Check(name, False, advice(asset, str(fault)))
     # A plug-in or a library may raise anything, and all other checks must still run.
     except Exception as fault:
         return Check(name, False, f"fails on a blank image ({type(fault).__name__}: {fault}); report it")
+
+
+def _damage(source: Source) -> str:
+    """Which file of weights is not as long as its header says, in one line; empty if all are whole."""
+    whole = () if source.checkpoint is None else (source.checkpoint,)
+    for path in (*(source.root / name for name in source.files), *whole):
+        try:
+            if path.suffix == ".safetensors":
+                safe_open(path, framework="pt")
+        except (SafetensorError, OSError) as fault:
+            return f"{path}: file is truncated or damaged ({fault}); remove it and fetch it again"
+    return ""
 
 
 def _disk(suite: Suite, methods: Sequence[str] | None) -> Check:
@@ -85,6 +99,8 @@ def _memory(suite: Suite) -> Check:
         needed = round(_resident(source, suite.protocol) * MARGIN)
     except EvenhandError:
         return Check("memory", True, "not checked, the model is missing")
+    except (SafetensorError, OSError):
+        return Check("memory", True, "not checked, the model is damaged")
     available, where = _available()
     detail = (
         f"the model takes about {size(needed)} in {_stored_as(suite.protocol)} with one image per pass, "

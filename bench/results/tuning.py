@@ -26,6 +26,9 @@ Origin = Literal["start", "quasi-random", "tpe", "finalist", "longer"]
 ``finalist`` repeats one of the best of the first stage, ``longer`` is the best one with a longer training."""
 
 
+FIXED_BEFORE = ("start", "quasi-random")
+"""Origins of trials that no result has influenced, so that their order is arbitrary."""
+
 LATER = ("finalist", "longer")
 """Origins of trials that follow the search."""
 
@@ -185,15 +188,20 @@ class TuningRecord(Record):
         return [*_ranked(self._measured), *(_ranked(self.searched) if self.screening else ())]
 
     @property
-    def best_of_k(self) -> list[float]:
-        """Expected best distance of ``k`` random trials of the search; one that exceeds a gate counts as 1.
+    def fixed_before(self) -> list[Trial]:
+        """The finished trials that were chosen before any result: the start and the quasi-random ones."""
+        return [trial for trial in self.trials if trial.origin in FIXED_BEFORE and trial.status == "finished"]
 
-        Empty where no trial is within the gates.
+    @property
+    def best_of_k(self) -> list[float]:
+        """Expected best distance of ``k`` of the trials chosen before any result, drawn at random.
+
+        A trial that exceeds a gate counts as 1. Proposed trials are left out: each depends on the results of
+        earlier ones. Empty where no trial is within the gates.
         """
-        done = [trial for trial in self.searched if trial.status == "finished"]
-        if all(trial.violation for trial in done):
+        if all(trial.violation for trial in self.fixed_before):
             return []
-        return best_of_k([min(trial.score, 1.0) for trial in done])
+        return best_of_k([min(trial.score, 1.0) for trial in self.fixed_before])
 
     @property
     def passes(self) -> int:

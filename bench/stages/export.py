@@ -28,7 +28,8 @@ from evenhand.bench.storage.files import folder_name
 from evenhand.bench.storage.fits import COST_FILE, fit_folder
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import load_run
-from evenhand.bench.suites.suite import Suite, load_suite, read_suite
+from evenhand.bench.suites.suite import Suite, read_suite
+from evenhand.bench.suites.variant import variant
 from evenhand.methods.base import Intervention
 from evenhand.methods.saving import load, save
 from evenhand.methods.shared.prompt_text import fill
@@ -107,7 +108,8 @@ def export_fitted(
     Args:
         text: The method as on the command line: ``"mist:step_size=0.3"``.
         suite: Name or file of the suite; provides concepts, cells, target, protocol and parameters.
-        model: The model to edit; the suite's model if ``None``.
+        model: The model to edit; the suite's model if ``None``. Parameters that tuning found for the
+            suite's model are not used for another one.
         out: Folder to write; must be new or empty. ``cost.json`` in it has the cost of the fit.
         progress: Reports progress.
         write: What writes it; :func:`write_export` if ``None``.
@@ -119,8 +121,7 @@ def export_fitted(
         EvenhandError: ``out`` is not empty, the method does not support the model, or its fit fails.
     """
     _require_new(out)
-    chosen = load_suite(suite)
-    chosen = chosen if model is None else chosen.model_copy(update={"model": model})
+    chosen = variant(suite, model=model or "")
     use = method_use(chosen, text)
     judge = use.method.steering_judge
     balanced = concepts(make_plan(chosen)[0])

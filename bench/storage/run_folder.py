@@ -50,7 +50,7 @@ Phase = Literal["fit_seconds", "generate_seconds", "judge_seconds"]
 
 RUN_FILES = {".lock", LOG_FILE, "timing.json", "images", "tables", "interventions", "results"}
 RUN_FILES |= {"answers.csv", "prompts.csv", "report.html", "report.pdf", "gallery.html", "gallery-data"}
-RUN_FILES |= {TITLE_BLOCK_FILE, MANIFEST_FILE, SIGNATURE_FILE}
+RUN_FILES |= {"annotation", TITLE_BLOCK_FILE, MANIFEST_FILE, SIGNATURE_FILE}
 """Files and folders of a run besides the one that identifies it."""
 
 MAX_ANCHOR_BYTES = 2**28

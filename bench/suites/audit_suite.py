@@ -65,6 +65,7 @@ class AuditSuite(EvaluationSettings):
                     raise ValueError(f"attribute {name!r} is not in [attributes]")
             if math.prod(len(self.attributes[name]) for name in names) > MAX_CELLS:
                 raise ValueError(f"attribute set {list(names)} must have at most {MAX_CELLS} cells")
+        self.check_target()
         return self
 
     def here(self) -> tuple[EvaluationConfig, dict[str, str]]:
@@ -150,6 +151,8 @@ def load_audit_suite(name: str) -> AuditSuite | None:
         return None
     try:
         return AuditSuite.model_validate(data)
+    except EvenhandError as fault:
+        raise EvenhandError(f"{path}: {fault}") from fault
     except ValidationError as fault:
         error = fault.errors()[0]
         field = ".".join(str(part) for part in error["loc"]) or "suite"

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from evenhand.bench.suites.targets import UNIFORM, Table, target_shares
+from evenhand.bench.registry.judge_spec import judge_name
+from evenhand.bench.suites.targets import (
+    LABOUR,
+    UNIFORM,
+    Table,
+    check_table,
+    read_table,
+    table_of,
+    target_shares,
+)
 from evenhand.metrics.rows import own_names
 
 
@@ -67,10 +77,12 @@ class EvaluationSettings(Spec):
 
     Attributes:
         target: Target shares of methods and metrics: ``"uniform"``, ``"labour"`` (share of women by
-            occupation, United States 2022), or a table of :mod:`evenhand.bench.suites.targets`.
+            occupation, United States 2022), or a table of :mod:`evenhand.bench.suites.targets`; the path of
+            a CSV or of a result is replaced by its table.
         report: Attribute sets to measure, each a list of attribute names.
         primary: The attribute set whose RMSDelta ranks the methods.
-        panel: Voting judges. The steering judge of a method must not be among them.
+        panel: Voting judges, in the spelling of the label table. The steering judge of a method must not be
+            among them.
         non_voting_judges: Judges that are measured and shown but do not vote.
         calibration: Confusion counts of the judges: ``"mini"``, ``"mini-generated"`` or a CSV; empty
             for none.
@@ -88,6 +100,29 @@ class EvaluationSettings(Spec):
     scorer: str = ""
     metrics: tuple[str, ...] = Field(default=(), max_length=MAX_METRICS)
     bootstrap: Bootstrap = Bootstrap()
+
+    @field_validator("target")
+    @classmethod
+    def _read(cls, target: str | Table) -> str | Table:
+        if isinstance(target, str) and target not in (UNIFORM, LABOUR):
+            return read_table(Path(target))
+        return target
+
+    @field_validator("panel", "non_voting_judges")
+    @classmethod
+    def _canonical(cls, judges: tuple[str, ...]) -> tuple[str, ...]:
+        """Normalize the spelling of judges with parameters, as in the label table."""
+        return tuple(judge_name(text) for text in judges)
+
+    def check_target(self) -> None:
+        """Check that the target has no other attributes and groups than these settings.
+
+        Not for the settings of an audit of some attributes, whose target keeps those of the others.
+
+        Raises:
+            EvenhandError: It has, or the shares of an attribute are not valid.
+        """
+        check_table(table_of(self.target), self.taxonomy)
 
     @property
     @abstractmethod

@@ -16,22 +16,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_toml import read_toml
 from evenhand.bench.registry.entry_points import SUITES
-from evenhand.bench.registry.judge_spec import judge_name
 from evenhand.bench.registry.method_spec import MAX_FITS
 from evenhand.bench.results.result import BASE, Search
 from evenhand.bench.suites import AUDIT_SUITES
 from evenhand.bench.suites.evaluation_config import Bootstrap, EvaluationSettings, Spec
 from evenhand.bench.suites.prompt_use import MAX_USES, PromptUse
 from evenhand.bench.suites.protocol import Protocol as Protocol
-from evenhand.bench.suites.targets import (
-    LABOUR,
-    UNIFORM,
-    Table,
-    check_table,
-    read_table,
-    table_digest,
-    table_of,
-)
+from evenhand.bench.suites.targets import UNIFORM, table_digest, table_of
 from evenhand.bench.suites.tuned import tuned_parameters
 from evenhand.bench.suites.tuning_config import Tuning
 
@@ -144,25 +135,11 @@ class Suite(EvaluationSettings, Generation):
 
     Attributes:
         attributes: Attributes, with the words for their groups.
-        target: As in :class:`EvaluationSettings`; the path of a CSV or of a result is replaced by its table.
         scorer: As in :class:`EvaluationSettings`; ``"mini"``, or a folder or hub id of a CLIP.
     """
 
     attributes: dict[str, Attribute] = Field(max_length=MAX_ATTRIBUTES)
     scorer: str
-
-    @field_validator("target")
-    @classmethod
-    def _read(cls, target: str | Table) -> str | Table:
-        if isinstance(target, str) and target not in (UNIFORM, LABOUR):
-            return read_table(Path(target))
-        return target
-
-    @field_validator("panel", "non_voting_judges")
-    @classmethod
-    def _canonical(cls, judges: tuple[str, ...]) -> tuple[str, ...]:
-        """Normalize the spelling of judges with parameters, as in the label table."""
-        return tuple(judge_name(text) for text in judges)
 
     @field_validator("attributes")
     @classmethod
@@ -196,7 +173,7 @@ class Suite(EvaluationSettings, Generation):
             raise ValueError(
                 f"judge {sorted(both)[0]!r} is both in panel and in non_voting_judges; remove one"
             )
-        check_table(table_of(self.target), self.taxonomy)
+        self.check_target()
         return self
 
     @property

@@ -120,10 +120,18 @@ def labour_table() -> Table:
 
 
 def table_of(target: str | Table) -> Table:
-    """The table of a suite's ``target``; empty for the uniform target."""
-    if isinstance(target, str):
-        return labour_table() if target == LABOUR else {}
-    return target
+    """The table of a suite's ``target``; empty for the uniform target.
+
+    Raises:
+        EvenhandError: The target is the name of no table.
+    """
+    if not isinstance(target, str):
+        return target
+    if target == UNIFORM:
+        return {}
+    if target == LABOUR:
+        return labour_table()
+    raise EvenhandError(f"target must be {UNIFORM!r}, {LABOUR!r} or a table, got {target!r}")
 
 
 def check_table(table: Table, taxonomy: Mapping[str, Sequence[str]]) -> None:

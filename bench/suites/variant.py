@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.registry.spec_text import toml_or_text
 from evenhand.bench.suites.protocol import STORED
 from evenhand.bench.suites.suite import Suite, first_error, load_suite
 
@@ -26,7 +26,7 @@ def variant(suite: str | Suite, *, model: str = "", settings: Sequence[str] = ()
 
     Its results share no table with those of the suite, because its digest differs, unless only settings
     change that no image depends on. Parameters that tuning found for the suite's model are dropped for
-    another one.
+    another one, and a parameter of a method that is set here is dropped from those that tuning found.
 
     Args:
         suite: Name of a suite, path of a TOML file, or a suite.
@@ -45,6 +45,7 @@ def variant(suite: str | Suite, *, model: str = "", settings: Sequence[str] = ()
     for text in settings:
         key, value = _parsed(text)
         _set(fields, key.split("."), value, text)
+        _drop_tuned(fields, key.split("."), value)
         if key not in _NO_DIFFERENCE:
             differs.append(f"{key.split('.')[-1]}-{value}")
     name = re.sub(r"[^\w.+-]+", "-", "+".join([given.name, *differs]))
@@ -63,10 +64,24 @@ def _parsed(text: str) -> tuple[str, Any]:
             f"--set needs KEY=VALUE with a key of the suite's TOML file other than {', '.join(_IDENTITY)}, "
             f"got {text!r}; for example protocol.steps=10"
         )
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
+    return key, toml_or_text(value)
+
+
+def _drop_tuned(fields: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Drop what tuning found for a parameter of a method that is set: it would override the setting.
+
+    The search goes too, because the method is no longer the one that it has found.
+    """
+    if path[0] != "methods" or len(path) < 2:
+        return
+    method, *parameter = path[1:3]
+    given = parameter or (list(value) if isinstance(value, Mapping) else [])
+    for key, found in fields["tuned"].items():
+        if key.split(":")[0] == method:
+            fields["tuned"][key] = {name: kept for name, kept in found.items() if name not in given}
+    fields["searches"] = {
+        key: search for key, search in fields["searches"].items() if key.split(":")[0] != method
+    }
 
 
 def _set(fields: dict[str, Any], path: Sequence[str], value: Any, text: str) -> None:

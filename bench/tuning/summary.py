@@ -49,7 +49,8 @@ def closing_lines(record: TuningRecord) -> list[str]:
         + ("; no trial passes the gates" if winner.violation else ""),
     ]
     if best:
-        lines.append("expected best: " + ", ".join(f"{number(best[k - 1])} of {k}" for k in places))
+        shown = ", ".join(f"{number(best[k - 1])} of {k}" for k in places)
+        lines.append(f"expected best of the trials chosen before any result: {shown}")
     if record.lengthening and record.lengthening.ended:
         lines.append(f"training: {record.lengthening.ended}")
     found = importances(space_of(record), tried_of(record), seed=record.seed)

@@ -49,6 +49,7 @@ from pydantic import Field
 from torch import Tensor
 
 from evenhand.methods.base import (
+    EditableModel,
     Intervention,
     MethodInfo,
     Task,
@@ -181,14 +182,15 @@ class Sortition(SearchingMethod):
         words = group_words(task.cells)
         for attribute, groups in words.items():
             without, with_group = self._texts(task, words, attribute)
-            open_texts = encode(task.model, without)
-            rows = self._rows(open_texts)
+            open_texts = encode(task.model, [text for text, _ in without])
+            after = torch.tensor([tokens_after(task.model, text, concept) for text, concept in without])
+            rows = self._rows(open_texts, after)
             form = ClosedForm.factor(rows, lam=self.lam)
             identity = torch.eye(rows.shape[1], dtype=rows.dtype)
             closed: list[Tensor] = []
             for group in groups:
                 states = encode(task.model, with_group[group])
-                targets = self._rows(states)
+                targets = self._rows(states, after)
                 edit = form.solve(identity, targets) - identity
                 up, down = reduced(edit, rows, self.rank)
                 tensors[f"up/{attribute}/{group}"], tensors[f"down/{attribute}/{group}"] = (
@@ -207,22 +209,37 @@ class Sortition(SearchingMethod):
 
     def _texts(
         self, task: Task, words: Mapping[str, Mapping[str, str]], attribute: str
-    ) -> tuple[list[str], dict[str, list[str]]]:
-        """Texts that leave the attribute open, and the same texts with each of its groups stated."""
-        open_texts: list[str] = []
+    ) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+        """Texts that leave the attribute open, with their concepts; the same texts with each group stated."""
+        open_texts: list[tuple[str, str]] = []
         closed: dict[str, list[str]] = {group: [] for group in words[attribute]}
         for template, concept in itertools.product(self.templates, task.concepts):
             for said in statements(words, without=attribute):
-                open_texts.append(described(template, concept, words, said))
+                open_texts.append((described(template, concept, words, said), concept))
                 for group, texts in closed.items():
                     texts.append(described(template, concept, words, {**said, attribute: group}))
         return open_texts, closed
 
-    def _rows(self, states: TextStates) -> Tensor:
-        """Rows from the last content token over the EOS to the ``pads``-th padding, ``(n * window, d)``."""
-        window = range(-1, 1 + self.pads)
-        length = states.states.shape[1]
-        return torch.cat([states.at((states.first_eos + offset).clamp(max=length - 1)) for offset in window])
+    def _rows(self, states: TextStates, after: Tensor) -> Tensor:
+        """Rows from the last token of the concept over the EOS to the ``pads``-th padding, ``(rows, d)``.
+
+        Args:
+            states: States of ``n`` texts.
+            after: Distance from that token to the EOS, ``(n,)``.
+        """
+        last = states.states.shape[1] - 1
+        return torch.cat(
+            [
+                states.at((states.first_eos + offset).clamp(max=last))[after >= -offset]
+                for offset in range(-int(after.max()), 1 + self.pads)
+            ]
+        )
+
+
+def tokens_after(model: EditableModel, text: str, concept: str) -> int:
+    """Distance from the last token of the concept in a text to the end-of-text token."""
+    ids = model.token_ids(text)
+    return len(ids) - 1 - last_token(ids, model.token_ids(concept)[1:-1])
 
 
 def sampling_data(task: Task) -> dict[str, Any]:

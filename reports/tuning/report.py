@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ ORIGINS = {
     "finalist": "finalist, repeated in full",
     "longer": "longer training",
 }
+
+BEST_OF_K = "Expected best of k trials chosen before any result"
 
 
 def render_tuning(record: TuningRecord, *, primary: str, importances: Mapping[str, float]) -> str:
@@ -137,7 +140,7 @@ def _worst(trial: Trial) -> Cell:
 
 
 def _curve(record: TuningRecord) -> Figure | None:
-    """The expected best distance of k trials."""
+    """The expected best distance of k of the trials that were chosen before any result."""
     best = record.best_of_k
     if len(best) < 2:
         return None
@@ -156,12 +159,33 @@ def _curve(record: TuningRecord) -> Figure | None:
     rows = [Row([text(dot.row), text(number(dot.value))]) for dot in dots]
     return Figure(
         "best-of-k",
-        "Expected best of k trials",
-        [Panel("Trials drawn at random", image)],
+        BEST_OF_K,
+        [Panel("Drawn at random from the start and the quasi-random trials", image)],
         [("full", "expected lowest distance")],
-        "A curve that is still falling at its end says that more trials would help. A trial that exceeds a "
-        "gate counts as 1.",
-        Table("best-of-k-data", "Expected best of k trials", ["Trials", "Distance"], rows),
+        f"Trials proposed by TPE are left out, because they depend on earlier results. {_last_step(record)} "
+        "A trial that exceeds a gate counts as 1.",
+        Table("best-of-k-data", BEST_OF_K, ["Trials", "Distance"], rows),
+    )
+
+
+def _last_step(record: TuningRecord) -> str:
+    """How much the last trial lowers the expectation, next to what the images can show of the best one.
+
+    The curve of any trials falls to its end, so only the size of its last step says something.
+    """
+    *_, before, last = record.best_of_k
+    best = min(record.fixed_before, key=lambda trial: trial.score)
+    step, half = before - last, (best.high - best.low) / 2
+    ends = f"of the 95% interval of the best one ({interval(best.low, best.high)})"
+    if math.isnan(half):
+        return f"The last step is {number(step)}; the best one has no interval to compare it with."
+    if step > half:
+        return (
+            f"The last step, {number(step)}, is larger than half the width {ends}: try more configurations."
+        )
+    return (
+        f"The last step, {number(step)}, is not larger than half the width {ends}: what one more trial is "
+        "expected to bring could not be told from chance."
     )
 
 

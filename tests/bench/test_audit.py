@@ -118,7 +118,7 @@ def test_a_result_has_no_protocol_fit_or_cost(audited):
     absent = ("same noise", "Method cards", "the baseline", "Images generated for fitting", "intervention of")
     for word in absent:
         assert word not in page
-    assert "external images" in page and "even depicts perceived gender" in page
+    assert "external images" in page and "cannot be told apart" in page
 
 
 def test_anchors_correct_the_judges_and_are_counted_in_the_result(world, audited, tmp_path):

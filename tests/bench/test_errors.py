@@ -39,3 +39,7 @@ def test_an_unknown_name_suggests_the_nearest_or_lists_all():
 
 def test_an_incomplete_run_has_its_own_exit_code():
     assert (EvenhandError("no").exit_code, IncompleteRunError("no").exit_code) == (2, 3)
+
+
+def test_a_name_that_is_known_twice_is_listed_once():
+    assert str(unknown("suite", "xyz", ["mini", "other", "mini"])).endswith("known: mini, other")

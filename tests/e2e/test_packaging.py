@@ -1,5 +1,6 @@
 """The installed package contains exactly the package folders, with licence and credits."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -85,3 +86,9 @@ def test_the_licence_is_apache_2_and_emoji_sources_are_credited():
     ):
         credit = notice[notice.index(f"{art} {version}") :].split("\n   - ")[0]
         assert terms in credit
+
+
+def test_every_test_named_in_the_automation_exists():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / ".ci").iterdir() if path.is_file()]
+    named = {found for text in texts for found in re.findall(r"\btests/[\w/]+\.py\b", text)}
+    assert named and sorted(name for name in named if not (ROOT / name).is_file()) == []

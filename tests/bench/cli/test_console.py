@@ -1,8 +1,12 @@
 """Output on a terminal and elsewhere."""
 
+import json
+import math
+from pathlib import Path
+
 import pytest
 
-from evenhand.bench.cli.console import write_path
+from evenhand.bench.cli.console import write_json, write_path
 
 
 @pytest.fixture
@@ -30,3 +34,13 @@ def test_a_terminal_without_escapes_gets_plain_text(terminal, monkeypatch, tmp_p
     monkeypatch.setenv("TERM", "dumb")
     write_path("report", tmp_path / "report.html")
     assert capsys.readouterr().out == f"report: {tmp_path / 'report.html'}\n"
+
+
+def test_numbers_that_json_lacks_are_null(capsys):
+    infinite = {"a": [math.inf, (-math.inf, 1.5)], "b": {"c": math.nan, "d": True}, "e": Path("x/y")}
+    write_json(infinite)
+    assert json.loads(capsys.readouterr().out) == {
+        "a": [None, [None, 1.5]],
+        "b": {"c": None, "d": True},
+        "e": str(Path("x/y")),
+    }

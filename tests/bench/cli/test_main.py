@@ -1,7 +1,9 @@
 """The command line as a whole: help, version, and what it makes of an error."""
 
 import errno
+import io
 import os
+import sys
 from importlib.metadata import version
 
 import pytest
@@ -72,3 +74,12 @@ def test_wrong_usage_names_the_help_of_its_command(evenhand):
     outcome = evenhand("show")
     assert outcome.code == 2 and outcome.err.endswith("; see evenhand show --help\n")
     assert outcome.err.count("\n") == 1
+
+
+def test_a_terminal_without_a_character_shows_another(monkeypatch):
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="latin-1", write_through=True))
+    monkeypatch.setattr(catalog, "find", lambda name: {"title": "a → b"})
+    with pytest.raises(SystemExit) as end:
+        cli.main(["show", "mist", "--json"])
+    assert not end.value.code and b"a ? b" in buffer.getvalue()

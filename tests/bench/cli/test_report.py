@@ -65,3 +65,14 @@ def test_audit_with_a_wrong_title_block_stops_before_it_starts(evenhand, tmp_pat
     outcome = evenhand("audit", tmp_path / "images", *options, "--title-block", tmp_path / "block.toml")
     assert outcome.code == 2 and "clent" in outcome.err
     assert not (tmp_path / "run").exists()
+
+
+def test_options_are_not_ignored(evenhand, stored, keys):
+    _, public = keys
+    outcome = evenhand("report", stored, "--public-key", public)
+    assert outcome.code == 2 and "--public-key checks a signature only with --verify" in outcome.err
+    for option in ("--pdf", "--manifest", "--open"):
+        outcome = evenhand("report", stored, "--verify", option)
+        assert outcome.code == 2 and f"--verify writes nothing, so it cannot be combined with {option}" in (
+            outcome.err
+        )

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import sys
 
 import pytest
 from PIL import Image
@@ -66,3 +68,32 @@ def test_the_draft_is_a_valid_list_and_leaves_out_the_run(tmp_path):
 def test_a_folder_without_images_is_an_error(tmp_path):
     with pytest.raises(EvenhandError, match="no PNG, JPEG or WebP images found; check the path"):
         draft_list(tmp_path, without=tmp_path / "runs")
+
+
+def test_hidden_files_are_not_listed(tmp_path):
+    for file in ("nurse_1.png", "._nurse_1.png", ".thumbs/t.png"):
+        image(tmp_path, file)
+    assert rows(draft_list(tmp_path, without=tmp_path / "runs")) == [("nurse_1.png", "nurse", "nurse")]
+
+
+def test_a_folder_below_a_hidden_one_is_listed(tmp_path):
+    image(tmp_path, ".cache/images/nurse_1.png")
+    found = rows(draft_list(tmp_path / ".cache" / "images", without=tmp_path / "runs"))
+    assert found == [("nurse_1.png", "nurse", "nurse")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems store names as Unicode")
+def test_a_file_name_that_is_not_utf_8_is_a_one_line_error(tmp_path):
+    image(tmp_path, os.fsdecode(b"nurse_\xff.png"))
+    with pytest.raises(EvenhandError) as fault:
+        draft_list(tmp_path, without=tmp_path / "runs")
+    assert str(fault.value) == f"{tmp_path}: file name 'nurse_\\udcff.png' is not UTF-8; rename it"
+
+
+@pytest.mark.parametrize("prompt", ['=HYPERLINK("http://x")', "+1 nurse", "-nurse", "@nurse", " \t= +nurse"])
+def test_no_prompt_of_a_draft_starts_a_formula(tmp_path, prompt):
+    image(tmp_path, "a.png", prompt)
+    image(tmp_path, "b.png")
+    (tmp_path / "b.txt").write_text(prompt)
+    texts = [text for _, text, _ in rows(draft_list(tmp_path, without=tmp_path / "runs"))]
+    assert all(text[0].isalnum() and text in prompt for text in texts) and len(texts) == 2

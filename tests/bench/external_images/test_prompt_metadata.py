@@ -1,6 +1,9 @@
 """Prompts are read as Automatic1111, ComfyUI and InvokeAI write them, and from captions."""
 
 import json
+import struct
+import time
+import zlib
 
 import pytest
 from PIL import Image
@@ -85,3 +88,33 @@ def test_a_caption_beside_the_image_is_the_prompt_if_the_file_has_none(tmp_path)
 def test_a_damaged_file_has_no_prompt(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     assert written_prompt(tmp_path / "a.png") is None
+
+
+@pytest.mark.parametrize("side", [12_000, 30_000])
+@pytest.mark.filterwarnings("error")
+def test_a_file_that_declares_too_many_pixels_is_no_error_here(tmp_path, side):
+    path = png(tmp_path / "a.png", parameters="a photo of a nurse")
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", side, side)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    expected = Written("a photo of a nurse", "metadata") if side < 13_000 else None
+    assert written_prompt(path) == expected
+
+
+def test_a_graph_with_very_many_ways_is_read_at_once(tmp_path):
+    layers, width = 9, 12
+    graph = {"0": {"inputs": {"positive": ["1-0", 0]}}}
+    for layer in range(1, layers + 1):
+        links = {str(to): [f"{layer + 1}-{to}", 0] for to in range(width)}
+        graph |= {f"{layer}-{place}": {"inputs": links} for place in range(width)}
+    graph |= {f"{layers + 1}-{place}": {"inputs": {}} for place in range(width)}
+    started = time.monotonic()
+    assert written_prompt(png(tmp_path / "a.png", prompt=json.dumps(graph))) is None
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("positive", [[], ["2", 0]])
+def test_a_link_that_leads_nowhere_is_no_prompt(tmp_path, positive):
+    graph = {"1": {"inputs": {"positive": positive}}, "2": {"inputs": {"x": []}}}
+    assert written_prompt(png(tmp_path / "a.png", prompt=json.dumps(graph))) is None

@@ -100,3 +100,13 @@ def test_memory_of_a_large_model_is_that_of_what_is_on_the_device_at_once(tmp_pa
     shown = trial._memory(changed(suite, quantization="int8", offload="model")).detail
     assert "in int8, one network at a time, with one image per pass" in shown
     assert 'set precision = "bfloat16", quantization = "int8" or offload = "model", or use' in shown
+
+
+def test_a_truncated_model_is_damaged_and_does_not_stop_the_other_checks(tmp_path):
+    folder = shutil.copytree(find_model(SUITE.model).root, tmp_path / "model")
+    weights = next((folder / "unet").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    found = checks(SUITE.model_copy(update={"model": str(folder)}))
+    model = found[f"model {folder}"]
+    assert not model.ok and f"{weights}: file is truncated or damaged" in model.detail
+    assert found["memory"].detail == "not checked, the model is damaged"

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.registry.method_spec import parse_method
 from evenhand.bench.registry.spec_text import build, label, split
+from evenhand.bench.suites.suite import load_suite
 
 
 @pytest.mark.parametrize(
@@ -81,3 +83,47 @@ def test_wrong_parameters_are_an_error_with_name_and_value(parameters, message):
     with pytest.raises(EvenhandError) as fault:
         build(Parameters, "mist", parameters, kind="method")
     assert str(fault.value) == message
+
+
+TEXTS = st.text(st.sampled_from("ab1 ,;[]{}\"'=\\#.\n\x7fé😀"), max_size=12)
+NESTED = st.recursive(
+    st.one_of(VALUES, TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@pytest.mark.slow
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), NESTED, max_size=3))
+def test_a_label_with_texts_and_tables_reads_as_the_parameters_that_it_was_made_from(parameters):
+    assert split(label("mist", parameters), kind="method") == ("mist", parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"measure": "a {a} {concept}, smiling"}, 'mist:measure="a {a} {concept}, smiling"'),
+        (
+            {"priorities": {"gender": 1.5, "skin tone": [1, 2]}},
+            'mist:priorities={gender=1.5,"skin tone"=[1,2]}',
+        ),
+        ({"text": "3"}, 'mist:text="3"'),
+        ({"text": ""}, 'mist:text=""'),
+        ({"text": 'say "a"]'}, r'mist:text="say \"a\"]"'),
+        ({"model": "org/name", "scale": 0.5, "flag": True}, "mist:flag=true,model=org/name,scale=0.5"),
+    ],
+)
+def test_a_label_quotes_only_texts_that_need_it_and_writes_tables_as_toml(parameters, text):
+    assert label("mist", parameters) == text
+    assert split(text, kind="method") == ("mist", parameters)
+
+
+def test_brackets_and_quotes_that_are_not_closed_are_text():
+    assert split("mist:a=it's,b=[1,c={2", kind="method") == ("mist", {"a": "it's", "b": "[1", "c": "{2"})
+
+
+def test_a_method_with_a_text_that_has_commas_has_more_fits():
+    text = 'mist:measure="a photo of a {a} {concept}, smiling"'
+    use = parse_method(text, suite=load_suite("mini-quick"))
+    assert use.label == text
+    assert use.nth_fit(2).label == text.replace("mist:", "mist:fit=2,")

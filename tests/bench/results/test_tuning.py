@@ -139,6 +139,14 @@ def test_the_expected_best_equals_the_mean_over_all_subsets():
         assert found == pytest.approx(np.mean([min(some) for some in combinations(scores, k)]))
 
 
+def test_trials_proposed_from_results_are_not_among_those_drawn_at_random():
+    start, proposed = a_trial(0, 0.5, origin="start"), a_trial(2, 0.1, origin="tpe")
+    record = a_record(start, a_trial(1, 0.3), proposed)
+    assert [trial.number for trial in record.fixed_before] == [0, 1]
+    assert record.best_of_k == pytest.approx([0.4, 0.3])
+    assert a_record(a_trial(0, 0.5, loss=0.07), proposed).best_of_k == []
+
+
 def test_without_a_trial_within_the_gates_no_best_is_expected():
     assert a_record(a_trial(0, 0.5, loss=0.07), a_trial(1, 0.2, loss=0.30)).best_of_k == []
     assert len(a_record(a_trial(0, 0.5), a_trial(1, 0.2, loss=0.30)).best_of_k) == 2

@@ -13,6 +13,7 @@ from PIL import Image
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
+from evenhand.bench.stages import export
 from evenhand.bench.stages.export import Origin, acts_by_weights, export_fitted, write_export
 from evenhand.bench.suites.suite import load_suite
 from evenhand.bench.suites.toml_text import to_toml
@@ -163,3 +164,17 @@ def test_a_nonempty_folder_is_rejected_and_not_changed(tmp_path):
     with pytest.raises(EvenhandError, match="is not empty; choose an empty or new --out"):
         export_fitted("mist", suite="mini-quick", out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_parameters_tuned_for_the_model_of_the_suite_are_not_used_for_another(model, tmp_path, monkeypatch):
+    seen = []
+
+    def use(suite, text):
+        seen.append((suite.model, suite.tuned))
+        raise EvenhandError("enough")
+
+    monkeypatch.setattr(export, "method_use", use)
+    for other in (None, model.name):
+        with pytest.raises(EvenhandError, match="enough"):
+            export_fitted("mist", suite="mini-2", model=other, out=tmp_path / "out")
+    assert seen[0][1] and seen[1] == (model.name, {})

@@ -37,3 +37,8 @@ def test_a_folder_of_another_limit_says_so(tmp_path):
             folder.check(resolve("mini-quick", limit=limit))
     with pytest.raises(EvenhandError, match="belongs to suite 'mini-quick' version"):
         folder.check(resolve("mini", limit=4))
+
+
+def test_a_folder_whose_suite_was_removed_is_still_that_of_a_run_if_it_has_annotations(tmp_path):
+    (tmp_path / "annotation").mkdir()
+    RunFolder(tmp_path).check(resolve("mini-quick", limit=4))

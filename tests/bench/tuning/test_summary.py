@@ -38,7 +38,7 @@ def test_the_winner_is_compared_with_the_baseline():
     lines = closing_lines(RECORD)
     assert lines[0] == "winner: trial 1, distance 0.400 against 0.600 of the baseline"
     # A trial over its gate counts as 1: of one trial (0.4 + 1) / 2, of two the better one.
-    assert lines[1] == "expected best: 0.700 of 1, 0.400 of 2"
+    assert lines[1] == "expected best of the trials chosen before any result: 0.700 of 1, 0.400 of 2"
     worst = closing_lines(a_record(a_trial(1, 0.4, loss=0.2)))
     assert worst[0].endswith("; no trial passes the gates")
     assert not any(line.startswith("expected best") for line in worst)

@@ -128,7 +128,7 @@ class TestSearch:
         write_page(record, tmp_path / "page.html", suite=small_suite())
         page = (tmp_path / "page.html").read_text()
         assert f"{record.winner.number} (winner)" in page
-        assert ("Expected best of k trials" in page) == bool(record.best_of_k)
+        assert ("Expected best of k trials chosen before any result" in page) == bool(record.best_of_k)
 
 
 def suite_of_two_stages():

@@ -52,6 +52,25 @@ def test_the_edit_is_a_ridge_regression_of_the_moves_on_the_rows(model):
     assert np.abs(edit - reference).max() < 1e-5 * np.abs(reference).max()
 
 
+def test_the_edit_is_fitted_from_the_last_token_of_the_concept_on_wherever_it_stands(model):
+    """Words after the concept have rows of their own in the regression."""
+    task = replace(make_task(Studio({}), concepts=CONCEPTS), model=model)
+    method = Sortition(judge="clip-xs", anchors=0, images=0, pads=0, templates=("{a} {concept} with a cat",))
+    tensors = method.fit(task).tensors
+    rows, moves = [], []
+    for concept in CONCEPTS:
+        neutral, explicit = (model.encode([f"a {word}{concept} with a cat"]) for word in ("", "female "))
+        end, end_explicit = int(neutral.first_eos[0]), int(explicit.first_eos[0])
+        count = end - (len(model.token_ids(f"a {concept}")) - 2) + 1
+        before = neutral.states[0, end + 1 - count : end + 1].double()
+        rows.append(before.numpy())
+        moves.append((explicit.states[0, end_explicit + 1 - count : end_explicit + 1] - before).numpy())
+    rows, moves = np.concatenate(rows), np.concatenate(moves)
+    reference = Ridge(alpha=0.1, fit_intercept=False).fit(rows, moves).coef_
+    edit = (tensors["up/gender/woman"] @ tensors["down/gender/woman"]).numpy()
+    assert np.abs(edit - reference).max() < 1e-5 * np.abs(reference).max()
+
+
 def forced(intervention, cell):
     """The intervention with one cell for all images."""
     weights = np.eye(len(JOINT))[cell].tolist()

@@ -87,6 +87,30 @@ def test_curve_needs_two_trials_and_importances_are_sorted():
 
 
 @pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (
+            0.2,
+            "0.050, is not larger than half the width of the 95% interval of the best one (0.200 to 0.400)",
+        ),
+        (0.02, "0.050, is larger than half the width of the 95% interval of the best one (0.290 to 0.310)"),
+    ],
+)
+def test_last_step_of_the_curve_is_compared_with_the_interval_of_the_best_trial(width, said):
+    best = a_trial(1, 0.3, low=0.3 - width / 2, high=0.3 + width / 2)
+    proposed = a_trial(2, 0.1, origin="tpe")
+    text = page(a_record(a_trial(0, 0.4, origin="start"), best, proposed)).by_id("best-of-k").text
+    assert "Expected best of k trials chosen before any result" in text
+    assert f"The last step, {said}" in text
+
+
+def test_last_step_of_the_curve_is_not_judged_without_an_interval():
+    trials = [a_trial(0, 0.4), a_trial(1, 0.3, low=NAN, high=NAN)]
+    text = page(a_record(*trials)).by_id("best-of-k").text
+    assert "The last step is 0.050; the best one has no interval to compare it with." in text
+
+
+@pytest.mark.parametrize(
     ("domain", "said"),
     [
         ({"low": 0.0, "high": 2.0, "log": False, "integer": False}, "numbers from 0 to 2"),
