@@ -146,8 +146,8 @@ def _effect(one: Published, label: str, measured: Mapping[str, Any] | None) -> d
         "how": how(one),
         "remark": one.remark,
     }
-    unknown = dict.fromkeys((*MEASURED, *EFFORT), math.nan) | {SCOPE: ""}
-    numbers = unknown if measured is None else dict(measured)
+    numbers: dict[str, Any] = dict.fromkeys((*MEASURED, *EFFORT), math.nan) | {SCOPE: ""}
+    numbers |= measured or {}
     effort = {name: numbers.pop(name) for name in (*EFFORT, SCOPE)}
     ratios = {f"ratio{end}": numbers[f"effect{end}"] / effect for end in ("", "_low", "_high")}
     said = NOT_RUN if measured is None else verdict(ratios["ratio"])
