@@ -58,8 +58,8 @@ def farther_than_base(readings: Sequence[Reading], key: Key | None) -> set[str]:
     base = base_of(readings)
     if base is None or key is None:
         return set()
-    found = {reading.label: difference(reading, base.label, key) for reading in readings}
-    return {label for label, paired in found.items() if paired is not None and paired.low > 0}
+    gaps = ((reading.label, difference(reading, base.label, key)) for reading in readings)
+    return {label for label, gap in gaps if gap is not None and gap.low > 0}
 
 
 def conclude(readings: Sequence[Reading], key: Key, bands: Mapping[str, Band]) -> Conclusion:
