@@ -138,6 +138,20 @@ class Metric:
     interval: bool = True
 
     @property
+    def of_extremes(self) -> bool:
+        """Whether the aggregate is the lowest row or the range of the rows.
+
+        Sampling noise moves both away from their true values, and bootstrap draws move them again, so their
+        interval follows from intervals of all rows.
+        """
+        return self.reduce in (lowest, spread)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether methods are ranked, and judges compared, by bootstrap draws of the aggregate."""
+        return self.interval and not self.of_extremes
+
+    @property
     def compared(self) -> bool:
         """Whether methods are compared by paired differences.
 

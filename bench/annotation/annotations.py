@@ -19,7 +19,7 @@ from evenhand.bench.annotation.files import (
 )
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages.strata import separate_strata
-from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.files import locked, write_atomically
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import CANNOT_TELL, check_answers
@@ -116,7 +116,8 @@ def import_annotations(
         keep_all: Whether to include annotators who fail a check in the aggregated labels.
 
     Raises:
-        EvenhandError: A file is not valid, has unknown images or labels, or all annotators fail the checks.
+        EvenhandError: A file is not valid, has unknown images or labels, all annotators fail the checks, or
+            another process uses the run.
     """
     run_folder = RunFolder(run)
     suite = run_folder.spec()
@@ -137,13 +138,14 @@ def import_annotations(
     anchors = anchors_of(rows, drawn)
     if not key.probabilities:
         anchors = anchors.drop(columns="probability")
-    human_labels(run_folder).finish(rows)
-    write_atomically(run_folder.anchors, anchors.to_csv(index=False).encode())
-    write_atomically(key_folder(run_folder) / ANSWERS, table.to_csv(index=False).encode())
     kept = table[~table["annotator_id"].isin(list(left_out))]
     strata = separate_strata(run_folder.image_table.read(), external=isinstance(suite, Audit))
     agreement = [*_people(kept, suite, strata), *_judges(common, run_folder, suite, strata)]
-    write_atomically(key_folder(run_folder) / AGREEMENT, _as_csv(agreement))
+    with locked(run):
+        human_labels(run_folder).finish(rows)
+        write_atomically(run_folder.anchors, anchors.to_csv(index=False).encode())
+        write_atomically(key_folder(run_folder) / ANSWERS, table.to_csv(index=False).encode())
+        write_atomically(key_folder(run_folder) / AGREEMENT, _as_csv(agreement))
     return Imported(
         labels=human_labels(run_folder).path,
         anchors=run_folder.anchors,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,16 @@ def report(
     if verify:
         _verify(run, public_key)
         return
+    from evenhand.bench.storage.files import locked
+
+    # A folder that does not exist is refused where it is read; a lock would create it.
+    with locked(run) if run.is_dir() else nullcontext():
+        _write(run, title_block=title_block, open_report=open_report, pdf=pdf)
+        if manifest or sign_with:
+            _write_manifest(run, sign_with)
+
+
+def _write(run: Path, *, title_block: Path | None, open_report: bool, pdf: bool) -> None:
     from evenhand.bench.report import write_report
 
     path = write_report(run, title_block=title_block)
@@ -58,13 +69,15 @@ def report(
         from evenhand.bench.pdf import write_pdf
 
         typer.echo(f"pdf: {write_pdf(path)}")
-    if manifest or sign_with:
-        from evenhand.bench.storage.manifest import write_manifest
 
-        written = write_manifest(run)
-        typer.echo(f"manifest: {written}")
-        if sign_with:
-            typer.echo(f"signature: {_sign(written, sign_with)}")
+
+def _write_manifest(run: Path, key: Path | None) -> None:
+    from evenhand.bench.storage.manifest import write_manifest
+
+    written = write_manifest(run)
+    typer.echo(f"manifest: {written}")
+    if key is not None:
+        typer.echo(f"signature: {_sign(written, key)}")
 
 
 def _check_options(*, verify: bool, public_key: Path | None, writing: Sequence[str]) -> None:

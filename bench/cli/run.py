@@ -97,10 +97,12 @@ def run(
     With --model or --set, the suite becomes another one, named after what differs. Its results share no table
     with those of the suite.
     """
+    from evenhand.bench.engines import check_engine
     from evenhand.bench.suites.variant import variant
 
     chosen = variant(suite, model=model, settings=settings or ())
     if dry_run:
+        check_engine(engine, workers=workers)
         options = {"methods": methods, "limit": limit, "fits": fits, "until_decided": until_decided}
         _dry_run(chosen, names=[suite, *filter(None, [model])], as_json=as_json, **options)
         return

@@ -30,7 +30,7 @@ from evenhand.bench.results.entry import (
     entry_name,
     version_key,
 )
-from evenhand.bench.results.lookup import Key, Reading, primary_key
+from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, MethodCard, Result
 from evenhand.bench.storage.files import write_atomically
 from evenhand.metrics.statistics.ranking import rank_sets
@@ -272,7 +272,7 @@ def _ranks(every: Sequence[Result], eligible: Sequence[BoardRow]) -> dict[str, R
     """Rank sets of ``eligible`` by the primary metric, from a paired bootstrap over concepts.
 
     The metric is one that ``every`` result has, so that methods are ranked by the number that is shown.
-    RMSDelta orders methods like the mean squared deviation over concepts. The bootstrap over concepts is
+    RMSDelta orders methods like its square, a mean over concepts. The bootstrap over concepts is
     paired, since all methods have the same prompts and noise.
     """
     key = primary_key([Reading.of(result) for result in every])
@@ -287,13 +287,13 @@ def _ranks(every: Sequence[Result], eligible: Sequence[BoardRow]) -> dict[str, R
 
 
 def _by_concept(reading: Reading, key: Key) -> NDArray[np.float64]:
-    """The squared deviation of every concept, with the judge and correction of ``key``."""
-    by_concept = key._replace(metric="squared_deviation")
+    """The squared distance of every concept, with the judge and correction of ``key``."""
+    by_concept = key._replace(metric=COMPARED_METRIC)
     rows = {name: reading.at(by_concept._replace(concept=name)) for name in reading.result.spec.concepts}
     missing = [name for name, row in rows.items() if row is None or not np.isfinite(row.value)]
     if missing:
         raise EvenhandError(
-            f"entry {entry_name(reading.result)} has no squared deviation of {missing[0]!r}; "
+            f"entry {entry_name(reading.result)} has no squared distance of {missing[0]!r}; "
             "submit the complete run"
         )
     return np.array([row.value for row in rows.values() if row is not None])

@@ -16,7 +16,7 @@ import pandas as pd
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.leaderboard.tables import Tables
-from evenhand.bench.results.lookup import PRIMARY_METRIC
+from evenhand.bench.results.lookup import COMPARED_METRIC, PRIMARY_METRIC
 from evenhand.bench.results.result import EstimateRow, Result, Spec
 from evenhand.bench.stages.measure import measure_plan, metrics_of
 from evenhand.bench.stages.resources import load_confusion
@@ -128,7 +128,7 @@ def published(result: Result) -> Result:
 
 def _is_needed(row: EstimateRow, primary: str) -> bool:
     if row.concept:
-        ranks = row.metric == "squared_deviation" and row.judge == "panel"
+        ranks = row.metric == COMPARED_METRIC and row.judge == "panel"
         return ranks and row.attributes in (primary or row.attributes,)
     return row.judge in ("panel", "") or (row.metric == PRIMARY_METRIC and not row.group)
 

@@ -20,7 +20,7 @@ from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.suites.suite import load_suite
-from evenhand.metrics.estimation.judge_errors import judge_errors
+from evenhand.metrics.correction.judge_errors import judge_errors
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.reports.leaderboard.site import render_site
 from evenhand.reports.leaderboard.site_method import entries_of

@@ -164,7 +164,7 @@ def _without_baseline(reading: Reading, key: Key | None) -> Marks:
 def _even(row: EstimateRow | None) -> Mark:
     if row is None:
         return UNKNOWN
-    sign: Sign = "yes" if row.high < EVEN else "no" if row.low > 0 else "open"
+    sign: Sign = "yes" if row.high < EVEN else "no" if row.low >= EVEN else "open"
     return Mark(sign, "distance", row.value, row.low, row.high, change=False)
 
 

@@ -29,12 +29,12 @@ JUDGE_MARGIN = 0.1
 class Agreement(Record):
     """The primary number of a submission against that on fresh noise, compared concept by concept.
 
-    The noise is not paired, the concepts are. The number is the squared deviation, whose mean over the
+    The noise is not paired, the concepts are. The number is the squared distance, whose mean over the
     concepts orders methods as RMSDelta does and which small samples do not inflate.
     """
 
     attributes: str
-    submitted: Real = Field(description="mean squared deviation over the concepts, as submitted")
+    submitted: Real = Field(description="mean squared distance over the concepts, as submitted")
     fresh: Real = Field(description="the same on fresh noise")
     difference: Real = Field(description="fresh minus submitted; positive if the submission looks better")
     low: Real = Field(description="lower end of the 99% interval of the difference, by Student's t")

@@ -21,7 +21,7 @@ import typer
 from scipy.stats import binom
 
 from evenhand.bench.parsing.marked_page import fill
-from evenhand.bench.studies.gate_decisions import decisions
+from evenhand.bench.studies.gate_decisions import decisions, fidelity_intervals
 from evenhand.bench.studies.label_tables import (
     ALIGNMENT,
     BASE,
@@ -201,7 +201,9 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     task = partial(simulated, folder=folder, repetitions=repetitions)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        found = summary(pd.concat(pool.map(task, DESIGNS), ignore_index=True))
+        neutral = list(pool.map(task, DESIGNS))
+    explicit = pd.DataFrame(fidelity_intervals(repetitions))
+    found = summary(pd.concat([*neutral, explicit], ignore_index=True))
     found.to_csv(out / "summary.csv", index=False, float_format="%.4g")
     gates = decisions()
     gates.to_csv(out / "gates.csv", index=False)

@@ -1,14 +1,16 @@
 """How often the gate of explicit fidelity decides rightly, simulated on the explicit prompts of ``mini``.
 
-Images of baseline and method are right or wrong independently, prompt by prompt. This is the worst case: the
-images of a real method share noise with those of the baseline, which makes losses easier to exclude.
+Also how often the intervals of explicit fidelity cover, of the group served worst and of the gap. Images of
+baseline and method are right or wrong independently, prompt by prompt. This is the worst case: the images of
+a real method share noise with those of the baseline, which makes losses easier to exclude.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,10 @@ from evenhand.bench.mini.law import TAXONOMIES
 from evenhand.bench.policy.gates import status_of
 from evenhand.bench.prompts.plan import make_plan
 from evenhand.bench.suites.suite import load_suite
+from evenhand.metrics import catalog
 from evenhand.metrics.estimation.encode import Study
 from evenhand.metrics.estimation.losses import losses_of
+from evenhand.metrics.estimation.measure import MeasurePlan, every_series
 from evenhand.metrics.estimation.panel import PANEL
 from evenhand.metrics.representation import FloatArray
 from evenhand.metrics.statistics.paired_loss import LOOKS
@@ -35,6 +39,9 @@ of a mean over methods therefore follows from the means of the baselines.
 """
 
 METHODS = 1000
+
+DRAWS = 1000
+"""Bootstrap draws of an interval."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,40 @@ def statuses(case: Case, *, methods: int, look: int = 0, seed: int = 0) -> NDArr
     cut = {name: each[:, :count] for name, each in right.items()}
     found = losses_of(explicit_study(cells[:count], cut), base="base", look=look)
     return np.array([status_of(rows) for method, rows in found.items() if method != "base"])
+
+
+def fidelity_intervals(methods: int = METHODS, *, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
+    """The intervals of the group served worst and of the gap, with the true values, at 420 prompts.
+
+    Every method is one repetition.
+    """
+    cells = asked(1)
+    metrics = (catalog.explicit_fidelity, catalog.fidelity_gap)
+    plan = MeasurePlan(
+        attributes=TAXONOMIES, panel=(PANEL,), joints=(), base=None, metrics=metrics, draws=draws
+    )
+    for number, case in enumerate(case for case in CASES if not case.identical):
+        rng = np.random.default_rng([number, 1])
+        chance = {name: FIDELITY - _losses(case, name, cells) for name in TAXONOMIES}
+        right = {name: rng.random((methods, len(cells))) < each for name, each in chance.items()}
+        series, _ = every_series(explicit_study(cells, right), plan, None)
+        for one in series:
+            row = one.estimate
+            named = np.array([row.attributes in cell for cell in cells])
+            true = chance[row.attributes][named]
+            if not row.group:
+                yield {
+                    "design": f"explicit prompts of mini: {case.name}",
+                    "statement": "value",
+                    "method": "method",
+                    "metric": row.metric,
+                    "attributes": row.attributes,
+                    "group": "",
+                    "truth": float(true.min() if one.metric is catalog.explicit_fidelity else np.ptp(true)),
+                    "value": row.value,
+                    "low": row.low,
+                    "high": row.high,
+                }
 
 
 def _losses(case: Case, attribute: str, cells: Sequence[Mapping[str, str]]) -> FloatArray:

@@ -11,8 +11,9 @@ import numpy as np
 
 from evenhand.metrics.base import Metric
 from evenhand.metrics.estimation.encode import Study
+from evenhand.metrics.estimation.limits import STILL
 from evenhand.metrics.estimation.panel import PANEL
-from evenhand.metrics.estimation.score import STILL, Series
+from evenhand.metrics.estimation.score import Series
 from evenhand.metrics.estimation.tallies import reach
 from evenhand.metrics.judge_quality.agreement import cohen_kappa, krippendorff_alpha
 from evenhand.metrics.representation import FloatArray, mean_over
@@ -166,7 +167,7 @@ def paired_interval(
 
     If no pair of images is labelled differently, resampling shows no variation, and the ends are those of the
     exact bound on changes that no pair shows. If neither side varies but the labels differ, the intervals of
-    both sides are combined.
+    both sides are combined, as always for the lowest row or the range of the rows.
 
     Args:
         metric: The metric.
@@ -185,7 +186,7 @@ def paired_interval(
         low, high = value - reach, value + reach
     else:
         low, high = (float(end) for end in interval(recentred(draws, value), clusters=clusters))
-        if still or high - low < STILL:
+        if metric.of_extremes or still or high - low < STILL:
             low, high = _from_ends(one, other)
     widest = metric.high - metric.low
     return max(min(low, value), -widest), min(max(high, value), widest)
@@ -205,13 +206,13 @@ def _from_ends(a: EstimateRow, b: EstimateRow) -> tuple[float, float]:
 
 
 def ranks(series: Iterable[Series]) -> dict[str, list[RankRow]]:
-    """Method to its rank sets, for every metric with a direction and an interval.
+    """Method to its rank sets, for every metric that has a direction and is ``ranked``.
 
     Values and draws precede :attr:`~evenhand.metrics.base.Metric.finish`, which keeps their order. Methods
     without a value have no rank.
     """
     found: dict[str, list[RankRow]] = {}
-    for group in grouped(one for one in series if one.metric.interval):
+    for group in grouped(one for one in series if one.metric.ranked):
         metric = group[0].metric
         present = [one for one in group if np.isfinite(one.value)]
         if not metric.better or group[0].estimate.group or len(present) < 2:

@@ -25,7 +25,7 @@ def steering_gaps(
 
     Both use uncorrected labels, because the method is tuned to these. Not every gap is due to the method: the
     two judges differ on the baseline as well, as :func:`judge_spreads` shows. Methods without a steering
-    judge and metrics without an interval are left out.
+    judge and metrics that are not :attr:`~evenhand.metrics.base.Metric.ranked` are left out.
 
     Args:
         series: All scored series.
@@ -36,7 +36,7 @@ def steering_gaps(
         by_judge = {one.estimate.judge: one for one in group}
         judge = steering.get(group[0].method)
         known = judge is not None and {judge, PANEL} <= set(by_judge)
-        if judge is None or not known or group[0].estimate.corrected or not group[0].metric.interval:
+        if judge is None or not known or group[0].estimate.corrected or not group[0].metric.ranked:
             continue
         panel, steered = by_judge[PANEL], by_judge[judge]
         value, low, high = _difference(panel, steered)

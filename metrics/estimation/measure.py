@@ -15,10 +15,10 @@ from evenhand.bench.errors import EvenhandError, some_of, unknown
 from evenhand.metrics import catalog
 from evenhand.metrics.base import ImageMetric, LabelMetric, Metric
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS, Calibration, Refusal, calibrate
+from evenhand.metrics.correction.judge_errors import judge_errors
 from evenhand.metrics.estimation.alignment_by_group import with_groups
 from evenhand.metrics.estimation.comparison import HEADLINE, against_base, agreement_of, differences, ranks
 from evenhand.metrics.estimation.encode import Study, check_tables, coverage, encode
-from evenhand.metrics.estimation.judge_errors import judge_errors
 from evenhand.metrics.estimation.judge_spread import judge_spreads, steering_gaps
 from evenhand.metrics.estimation.losses import losses_of
 from evenhand.metrics.estimation.panel import PANEL, vote
@@ -299,7 +299,8 @@ def _seen_by(
     readings = [Reading(view, judge, correction, seed) for correction in corrections]
     found: list[Series] = []
     codes = study.joint_codes(judge, view.attributes)
-    for method, counted in zip(study.methods, counts(view, codes, by_row=judge == PANEL), strict=True):
+    within = judge == PANEL or any(metric.of_extremes and view.kind in metric.kinds for metric in metrics)
+    for method, counted in zip(study.methods, counts(view, codes, by_row=within), strict=True):
         uncorrected: dict[tuple[str, str], Series] | None = None
         for reading in readings:
             scored = list(

@@ -5,29 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.metrics.base import LabelMetric, Metric, Tally
+from evenhand.metrics.estimation.limits import Bounds, Limits, limits_of, limits_of_extremes
 from evenhand.metrics.estimation.tallies import Counted, FairModels, Reading, Seen, draws_of, extremes
 from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
-from evenhand.metrics.statistics.uncertainty import (
-    interval,
-    recentred,
-    skewness,
-    transformed_interval,
-    upper_end,
-)
+from evenhand.metrics.statistics.uncertainty import recentred, skewness
 
-Bounds = Callable[[], FloatArray]
-"""Function to values that are possible although no draw shows them."""
-
-STILL = 1e-12
-"""Draws with a smaller range count as constant."""
+RowBounds = Callable[[int], FloatArray]
+"""Function to values that are possible although no draw shows them, given how many bounds shall hold."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +30,12 @@ class Sample:
         n: ``(R,)`` images.
         by_row: Whether rows are reported.
         across: ``(B,)`` bootstrap draws of the aggregate; ``None`` if the metric has no interval.
-        within: ``(B, R)`` draws of the rows; ``None`` as well if rows are not reported.
+        within: ``(B, R)`` draws of the rows; ``None`` as well if rows are not reported, except for a metric
+            of extremes.
         bounds: Function to values ``(L, R)`` that are possible although no draw shows them, for the
             aggregate; few samples need them.
-        row_bounds: Function to the same bounds, given each row's own images.
+        row_bounds: Function to the same bounds, given each row's own images and the number of bounds that
+            shall hold together.
         floor: ``(F, R)`` values of simulated fair models; ``None`` if the metric has no floor.
     """
 
@@ -52,7 +45,7 @@ class Sample:
     across: FloatArray | None
     within: FloatArray | None
     bounds: Bounds
-    row_bounds: Bounds
+    row_bounds: RowBounds
     floor: FloatArray | None = None
 
     def of_group(self, group: int) -> Sample:
@@ -63,7 +56,7 @@ class Sample:
             across=None if self.across is None else self.across[group],
             within=None if self.within is None else self.within[group],
             bounds=lambda: self.bounds()[..., group],
-            row_bounds=lambda: self.row_bounds()[..., group],
+            row_bounds=lambda together: self.row_bounds(together)[..., group],
         )
 
 
@@ -84,7 +77,7 @@ class Series:
         estimate: Estimate of the aggregate.
         by_row: Estimates of the rows; empty if rows are not reported.
         still: Whether no draw of the uncorrected aggregate varies.
-        rows_still: ``(R,)`` the same for every reported row.
+        rows_still: ``(R,)`` the same for every row that is reported or one of the extremes.
         seen: The labels; ``None`` for a metric of images.
     """
 
@@ -155,12 +148,16 @@ def _samples(
         return reading.fair_models(n_of[over])
 
     @cache
-    def possible(over: str, together: bool) -> Tally:
+    def possible(over: str, pooled: bool, together: int) -> Tally:
         n = n_of[over]
-        return extremes(reading, counted.point, np.full(len(n), n.sum()) if together else n)
+        shown = np.full(len(n), n.sum()) if pooled else n
+        return extremes(reading, counted.point, shown, together=together)
 
-    def bounds(metric: LabelMetric, together: bool) -> FloatArray:
-        return metric.of(possible(metric.over, together))
+    def bounds(metric: LabelMetric, pooled: bool) -> FloatArray:
+        return metric.of(possible(metric.over, pooled, 1))
+
+    def row_bounds(metric: LabelMetric, together: int) -> FloatArray:
+        return metric.of(possible(metric.over, False, together))
 
     for metric in metrics:
         n = n_of[metric.over]
@@ -173,7 +170,7 @@ def _samples(
                 across=across.get(metric.name),
                 within=within.get(metric.name),
                 bounds=partial(bounds, metric, metric.reduce is mean_over),
-                row_bounds=partial(bounds, metric, together=False),
+                row_bounds=partial(row_bounds, metric),
                 floor=fair(metric.over).values(metric) if metric.floor else None,
             ),
         )
@@ -209,7 +206,7 @@ def score_images(
         across=metric.reduce(resamples.chosen(mean(point)[None]) if across is None else mean(across)),
         within=None if within is None else mean(within),
         bounds=lambda: none,
-        row_bounds=lambda: none,
+        row_bounds=lambda together: none,
     )
     key = _key(kind, "", "", corrected=False).model_copy(update={"metric": metric.name, "unit": metric.unit})
     return summarise(metric, sample, method=method, key=key, names=layout.names, resamples=resamples)
@@ -242,18 +239,28 @@ def summarise(
     clusters = resamples.clusters if metric.reduce is mean_over else np.inf
     value = metric.reduce(sample.rows)
     draws = np.empty(0) if sample.across is None else recentred(sample.across, value)
-    fixed = None if uncorrected is None else np.asarray(uncorrected.still)
-    skew = skewness(sample.rows) if np.isfinite(clusters) else 0.0
-    limits = _limits(
-        metric,
-        value,
-        draws,
-        lambda: metric.reduce(sample.bounds()),
-        clusters,
-        still=fixed,
-        skew=skew,
-        transformed=resamples.transformed and np.isfinite(clusters),
-    )
+    drawn = None if sample.within is None else recentred(sample.within, sample.rows)
+    rows_still = None if uncorrected is None else uncorrected.rows_still
+    by_row = None
+    if sample.by_row:
+        each = np.empty((0, len(names))) if drawn is None else drawn
+        bounds = partial(sample.row_bounds, 1)
+        by_row = limits_of(metric, sample.rows, each, bounds, resamples.clusters_within, still=rows_still)
+    if metric.of_extremes:
+        limits, rows_still = limits_of_extremes(
+            metric, sample.rows, drawn, sample.row_bounds, still=rows_still
+        )
+    else:
+        limits = limits_of(
+            metric,
+            value,
+            draws,
+            lambda: metric.reduce(sample.bounds()),
+            clusters,
+            still=None if uncorrected is None else np.asarray(uncorrected.still),
+            skew=skewness(sample.rows) if np.isfinite(clusters) else 0.0,
+            transformed=resamples.transformed and np.isfinite(clusters),
+        )
     floor = np.nan if sample.floor is None else metric.finish(metric.reduce(sample.floor)).mean()
     estimate = key.model_copy(
         update={
@@ -264,12 +271,6 @@ def summarise(
             "floor": float(floor),
         }
     )
-    by_row = None
-    if sample.by_row:
-        drawn = np.empty((0, len(names))) if sample.within is None else recentred(sample.within, sample.rows)
-        fixed = None if uncorrected is None else uncorrected.rows_still
-        inside = resamples.clusters_within
-        by_row = _limits(metric, sample.rows, drawn, sample.row_bounds, inside, still=fixed)
     return Series(
         metric=metric,
         method=method,
@@ -280,7 +281,7 @@ def summarise(
         estimate=estimate,
         by_row=() if by_row is None else _row_estimates(metric, sample, by_row, key, names),
         still=bool(limits.still),
-        rows_still=None if by_row is None else by_row.still,
+        rows_still=rows_still if by_row is None else by_row.still,
         seen=seen,
     )
 
@@ -307,56 +308,6 @@ def _row_estimates(
         )
         for row, name in enumerate(names)
     )
-
-
-class Limits(NamedTuple):
-    """Ends of intervals, and whether no draw of the uncorrected value varies; all of one shape."""
-
-    low: FloatArray
-    high: FloatArray
-    still: NDArray[np.bool_]
-
-
-def _limits(
-    metric: Metric,
-    value: FloatArray,
-    draws: FloatArray,
-    bounds: Bounds,
-    clusters: float,
-    *,
-    still: NDArray[np.bool_] | None,
-    skew: float = 0.0,
-    transformed: bool = False,
-) -> Limits:
-    """Intervals after :attr:`Metric.finish`; if the labels do not vary, at least the exact bounds.
-
-    Args:
-        metric: The metric.
-        value: ``(...)`` values before :attr:`Metric.finish`.
-        draws: ``(B, ...)`` draws, recentred; none for a metric without an interval.
-        bounds: Function to values ``(L, ...)`` that are possible although no draw shows them.
-        clusters: Number of resampled rows; infinite if the rows are fixed.
-        still: ``(...)`` whether the labels vary in no draw; ``None`` to see it from these draws.
-        skew: Skewness of the resampled rows.
-        transformed: Whether the interval is :func:`transformed_interval`, for draws ``(B,)``.
-    """
-    if not metric.interval:
-        none = np.full(np.shape(value), np.nan)
-        return Limits(none, none, np.zeros(np.shape(value), bool))
-    low, high = (
-        np.asarray(transformed_interval(draws, float(value), clusters=clusters, skew=skew))
-        if transformed
-        else interval(draws, clusters=clusters, skew=skew)
-    )
-    still = high - low < STILL if still is None else still
-    low, high = np.minimum(low, value), np.maximum(high, value)
-    if still.any():
-        ends = bounds()
-        low = np.where(still, np.minimum(low, ends.min(axis=0, initial=np.inf)), low)
-        high = np.where(still, np.maximum(high, ends.max(axis=0, initial=-np.inf)), high)
-    high = upper_end(high, value, least=metric.least)
-    low, high = (np.clip(metric.finish(end), metric.low, metric.high) for end in (low, high))
-    return Limits(low, high, still)
 
 
 def _key(kind: str, attributes: str, judge: str, *, corrected: bool) -> EstimateRow:

@@ -25,7 +25,7 @@ from evenhand.metrics.correction.correction import (
     seen_by_judge,
 )
 from evenhand.metrics.estimation.views import View
-from evenhand.metrics.fairness.intersectional import unseen_bound
+from evenhand.metrics.fairness.intersectional import MISS, unseen_bound
 from evenhand.metrics.representation import (
     FloatArray,
     by_group,
@@ -194,7 +194,8 @@ class Counted:
 
     Attributes:
         point: ``(R, K + 1)`` counts.
-        within: ``(B, R, K + 1)`` counts resampled within rows; ``None`` if rows are not reported.
+        within: ``(B, R, K + 1)`` counts resampled within rows; ``None`` if neither rows nor extremes need
+            them.
         across: ``(B, R, K + 1)`` counts with rows resampled as well; ``None`` if drawn rows keep their
             images.
     """
@@ -207,14 +208,15 @@ class Counted:
 def draws_of(
     metrics: Sequence[LabelMetric], reading: Reading, counted: Counted, *, by_row: bool
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Metric with an interval to its draws of the aggregate, and to those of the rows if they are reported.
+    """Metric with an interval to its draws of the aggregate, and to those of the rows.
 
-    Draws of an aggregate are ``(B,)`` or ``(K, B)``, and those of rows ``(B, R)`` or ``(K, B, R)``.
+    Rows have draws if they are reported, or if a metric is one of extremes. Draws of an aggregate are
+    ``(B,)`` or ``(K, B)``, and those of rows ``(B, R)`` or ``(K, B, R)``.
     """
     drawn = [metric for metric in metrics if metric.interval]
     names = [metric.name for metric in drawn]
     rows: dict[str, FloatArray] = {}
-    if by_row and counted.within is not None:
+    if counted.within is not None and (by_row or any(metric.of_extremes for metric in drawn)):
         parts = zip(*_of_counts(drawn, reading.resampled, counted.within), strict=True)
         rows = dict(zip(names, (np.concatenate(each, axis=-2) for each in parts), strict=True))
         if counted.across is counted.within:
@@ -299,15 +301,20 @@ def evidence(metric: LabelMetric, n: FloatArray) -> FloatArray:
     return np.full(len(n), n.sum()) if metric.reduce is mean_over else n
 
 
-def extremes(reading: Reading, counts: FloatArray, n: FloatArray) -> Tally:
+def extremes(reading: Reading, counts: FloatArray, n: FloatArray, *, together: int = 1) -> Tally:
     """Tallies ``(2 STEPS, R, ...)`` in which outcomes unseen in ``n (R,)`` images reach their 95 % bound.
+
+    ``together`` bounds shall all hold in 95 %.
 
     The first ``STEPS`` tallies raise groups without an image, in proportion to their targets. The others
     raise undetermined images, or decided ones if all are undetermined. A metric need not be monotone on the
     way to the bound, hence several steps.
     """
     decided, undetermined = counts[:, :-1], counts[:, -1:]
-    some = unseen_bound(n)[:, None] * np.linspace(1, 0, STEPS, endpoint=False)[:, None, None]
+    some = (
+        unseen_bound(n, miss=MISS / together)[:, None]
+        * np.linspace(1, 0, STEPS, endpoint=False)[:, None, None]
+    )
     missing = np.where(decided == 0, reading.view.target, 0.0)
     filled = (1 - some) * decided + some * decided.sum(axis=-1, keepdims=True) * shares_of(missing)
     filled = np.where(missing.any(axis=-1, keepdims=True), filled, decided)

@@ -46,10 +46,15 @@ def worst_cell_share(shares: FloatArray, target: FloatArray) -> FloatArray:
     return np.asarray(np.where(asked, relative, np.inf).min(axis=-1))
 
 
-def unseen_bound(n: ArrayLike) -> FloatArray:
-    """Exact 95 % upper bound ``1 - 0.05^(1/n)`` on the share of a group seen in none of ``n`` images."""
+def unseen_bound(n: ArrayLike, *, miss: float = MISS) -> FloatArray:
+    """Exact upper bound ``1 - miss^(1/n)`` on the share of a group seen in none of ``n`` images.
+
+    Args:
+        n: Number of images.
+        miss: Probability that the share is larger.
+    """
     n = np.asarray(n, float)
-    return np.asarray(1 - MISS ** (1 / np.where(n > 0, n, np.nan)))
+    return np.asarray(1 - miss ** (1 / np.where(n > 0, n, np.nan)))
 
 
 def marginal_shares(joint: FloatArray, shape: Sequence[int]) -> list[FloatArray]:

@@ -66,11 +66,6 @@ def share_upper(count: ArrayLike, n: ArrayLike, *, level: float = LEVEL) -> Floa
     return np.where(n > 0, np.where(rest > 0, bound, 1.0), np.nan)
 
 
-def share_lower(count: ArrayLike, n: ArrayLike, *, level: float = LEVEL) -> FloatArray:
-    """Lower bounds of shares ``count / n``; the mirror image of :func:`share_upper`."""
-    return np.asarray(1 - share_upper(np.subtract(n, count), n, level=level))
-
-
 def _score_bound(lost: FloatArray, gained: FloatArray, n: FloatArray, z: float) -> FloatArray:
     """The loss at which the score statistic falls to ``-z``, by bisection; the statistic is decreasing."""
     low, high = (lost - gained) / n, np.ones(n.shape)

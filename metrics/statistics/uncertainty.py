@@ -209,7 +209,7 @@ def recentred(draws: FloatArray, value: FloatArray | float) -> FloatArray:
 
 
 def interval(
-    draws: FloatArray, *, clusters: float = np.inf, skew: float = 0.0
+    draws: FloatArray, *, clusters: float = np.inf, skew: float = 0.0, together: int = 1
 ) -> tuple[FloatArray, FloatArray]:
     """Percentile interval of bootstrap draws ``(B, ...)``, expanded for few resampled concepts.
 
@@ -225,8 +225,10 @@ def interval(
         draws: ``(B, ...)`` bootstrap draws.
         clusters: Number of resampled concepts; infinite for no expansion.
         skew: Skewness of the concepts' values; 0 for no shift.
+        together: Number of intervals without resampled concepts that shall all cover in 95 %, by
+            Bonferroni's inequality.
     """
-    low, high = _quantiles(draws, _tails(clusters, skew))
+    low, high = _quantiles(draws, _tails(clusters, skew, together))
     return low, high
 
 
@@ -296,10 +298,10 @@ def skewness(rows: FloatArray) -> float:
     return float((centred**3).mean() / (centred**2).mean() ** 1.5)
 
 
-def _tails(clusters: float, skew: float) -> tuple[float, float]:
+def _tails(clusters: float, skew: float, together: int) -> tuple[float, float]:
     """Tail probabilities of :func:`interval`."""
     if not np.isfinite(clusters):
-        return ALPHA / 2, 1 - ALPHA / 2
+        return ALPHA / 2 / together, 1 - ALPHA / 2 / together
     c = max(clusters, 2)
     z, shift = _expanded(c), skew / (6 * np.sqrt(c))
     low, high = (shift + (shift + end) / (1 - shift * (shift + end)) for end in (-z, z))

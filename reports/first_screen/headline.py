@@ -103,8 +103,7 @@ def _alone(reading: Reading, key: Key, marks: Mapping[str, Marks]) -> str:
     subject = reading.label if spec.external or not reading.is_base else spec.model
     texts = {
         "no": f"{subject} does not depict {_shown(key)} evenly.",
-        "open": f"With this many images, {subject} is not distinguishable from a model that depicts "
-        f"{_shown(key)} evenly.",
+        "open": f"These images do not decide whether {subject} depicts {_shown(key)} almost evenly.",
         "yes": f"{subject} depicts {_shown(key)} almost evenly.",
     }
     return texts[marks[reading.label].even.sign]

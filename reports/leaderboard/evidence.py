@@ -59,7 +59,7 @@ def _agreement_text(found: Agreement) -> str:
         return "There are too few images or concepts to compare the submitted number with fresh noise"
     over = f"{plural(found.concepts, 'concept')} ({attribute(found.attributes)})"
     numbers = (
-        f"The mean squared deviation over {over} is {number(found.fresh)} on fresh noise and "
+        f"The mean squared distance over {over} is {number(found.fresh)} on fresh noise and "
         f"{number(found.submitted)} as submitted: difference {number(found.difference)} "
         f"({interval(found.low, found.high)} at the 99% level)"
     )

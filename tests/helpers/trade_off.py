@@ -112,7 +112,7 @@ def _deviations(label: str, distance: float, concepts: list[str]) -> list[Estima
     noise -= noise.mean()
     return [
         an_estimate(
-            "squared_deviation", distance**2 + shift, attributes=JOINT, concept=concept, corrected=fixed
+            "excess_agreement", distance**2 + shift, attributes=JOINT, concept=concept, corrected=fixed
         )
         for concept, shift in zip(concepts, noise, strict=True)
         for fixed in (True, False)

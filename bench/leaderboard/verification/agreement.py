@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evenhand.bench.results.fresh import CONFIDENCE, Agreement, FamilyGap
-from evenhand.bench.results.lookup import Key, Reading
+from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading
 from evenhand.bench.results.result import Result
 from evenhand.metrics.representation import (
     largest_squared_distance,
@@ -64,9 +64,9 @@ def agreement(submitted: Result, fresh: Result, *, key: Key) -> Agreement:
 
 
 def _by_concept(result: Result, key: Key) -> list[float]:
-    """The squared deviation of every concept; ``nan`` where it was not measured."""
+    """The squared distance of every concept; ``nan`` where it was not measured."""
     reading = Reading.of(result)
-    where = key._replace(metric="squared_deviation")
+    where = key._replace(metric=COMPARED_METRIC)
     rows = [reading.at(where._replace(concept=concept)) for concept in result.spec.concepts]
     return [UNKNOWN if row is None else row.value for row in rows]
 

@@ -6,6 +6,8 @@ import pytest
 from helpers.report import parsed
 from helpers.stored_run import a_stored_run
 
+from evenhand.bench.storage.files import locked
+
 pytestmark = pytest.mark.slow
 
 
@@ -48,6 +50,16 @@ def test_manifest_is_the_same_for_the_same_run(evenhand, stored):
     assert found[0] == found[1]
     unsigned = evenhand("report", stored, "--verify")
     assert unsigned.code == 0 and "signature" not in unsigned.out + unsigned.err
+
+
+def test_nothing_is_written_into_a_run_that_is_going_on(evenhand, stored, tmp_path):
+    before = (stored / "report.html").read_bytes()
+    with locked(stored):
+        outcome = evenhand("report", stored)
+    assert outcome.code == 2 and "in use by another process" in outcome.err
+    assert (stored / "report.html").read_bytes() == before
+    missing = evenhand("report", tmp_path / "missing")
+    assert missing.code == 2 and not (tmp_path / "missing").exists()
 
 
 def test_wrong_title_block_writes_nothing(evenhand, stored, tmp_path):

@@ -47,6 +47,11 @@ def test_a_dry_run_without_the_model_counts_images_and_says_what_is_missing(even
     assert missing.startswith("time and disk: not estimated (model 'somebody/a-model' is not in the cache")
 
 
+def test_a_dry_run_refuses_an_unknown_engine_as_the_run_would(evenhand):
+    outcome = evenhand("run", TINY, "--dry-run", "--engine", "slurm")
+    assert outcome.code == 2 and "slurm" in outcome.err and len(outcome.err.splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_a_run_prints_the_verdict_a_table_of_the_methods_and_the_report_path(evenhand, finished):
     outcome = evenhand("run", TINY, *METHODS, "--out", finished)

@@ -21,7 +21,7 @@ DEVIATION = {"base": 0.50, "mist": 0.10, "uce": 0.11, "random-attribute-prompt":
 
 
 def with_deviations(result: Result) -> Result:
-    """The result with per-concept squared deviations around its method's level."""
+    """The result with per-concept squared distances around its method's level."""
     label = result.spec.method.label
     level = DEVIATION[label]
     noise = np.random.default_rng(sum(map(ord, label))).normal(0, 0.03, len(result.spec.concepts))
@@ -29,7 +29,7 @@ def with_deviations(result: Result) -> Result:
     joint = "*".join(result.spec.attributes)
     rows = [
         EstimateRow(
-            metric="squared_deviation",
+            metric="excess_agreement",
             attributes=joint,
             concept=concept,
             corrected=corrected,
@@ -39,7 +39,7 @@ def with_deviations(result: Result) -> Result:
         for place, concept in enumerate(result.spec.concepts)
         for corrected in (True, False)
     ]
-    kept = [row for row in result.estimates if row.metric != "squared_deviation"]
+    kept = [row for row in result.estimates if row.metric != "excess_agreement"]
     return result.model_copy(update={"estimates": [*kept, *rows]})
 
 
@@ -145,8 +145,8 @@ def test_an_entry_without_rows_for_every_concept_is_rejected(entries):
     path = next(entries.glob("mist@*/entry.json"))
     data = json.loads(path.read_text())
     data["result"]["estimates"] = [
-        r for r in data["result"]["estimates"] if r["metric"] != "squared_deviation"
+        r for r in data["result"]["estimates"] if r["metric"] != "excess_agreement"
     ]
     path.write_text(json.dumps(data))
-    with pytest.raises(EvenhandError, match="no squared deviation"):
+    with pytest.raises(EvenhandError, match="no squared distance"):
         board.board_rows(entries)

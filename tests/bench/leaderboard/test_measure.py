@@ -12,14 +12,14 @@ def with_estimates(*rows):
 
 def test_rows_of_concepts_and_single_judges_are_left_out_but_for_ranks_and_the_primary_metric():
     kept = [
-        an_estimate("squared_deviation", 0.1, attributes=JOINT, concept="nurse"),
+        an_estimate("excess_agreement", 0.1, attributes=JOINT, concept="nurse"),
         an_estimate(PRIMARY_METRIC, 0.5, attributes=JOINT, judge="vit"),
         an_estimate("share", 0.5, attributes="gender", group="woman"),
         an_estimate("alignment", 27.0, judge=""),
     ]
     gone = [
-        an_estimate("squared_deviation", 0.1, attributes="gender", concept="nurse"),
-        an_estimate("squared_deviation", 0.1, attributes=JOINT, concept="nurse", judge="vit"),
+        an_estimate("excess_agreement", 0.1, attributes="gender", concept="nurse"),
+        an_estimate("excess_agreement", 0.1, attributes=JOINT, concept="nurse", judge="vit"),
         an_estimate("share", 0.5, attributes="gender", group="woman", concept="nurse"),
         an_estimate("share", 0.5, attributes="gender", group="woman", judge="vit"),
     ]

@@ -107,7 +107,13 @@ def test_the_baseline_that_others_are_compared_with_has_no_marks():
 
 @pytest.mark.parametrize(
     ("low", "high", "sign"),
-    [(0.0, EVEN - 0.01, "yes"), (0.0, EVEN, "open"), (0.02, EVEN + 0.1, "no"), (NAN, NAN, "open")],
+    [
+        (0.0, EVEN - 0.01, "yes"),
+        (0.0, EVEN, "open"),
+        (0.02, EVEN + 0.1, "open"),
+        (EVEN, 0.3, "no"),
+        (NAN, NAN, "open"),
+    ],
 )
 def test_a_model_alone_is_even_within_the_margin_or_proven_uneven(low, high, sign):
     row = an_estimate("rms_delta", 0.05, attributes=JOINT, corrected=True, low=low, high=high)

@@ -139,8 +139,8 @@ def a_whole_result() -> Result:
     extra = [
         an_estimate("share", 0.5, attributes="gender", concept="nurse", group="woman"),
         an_estimate("rms_delta", 0.5, attributes="gender", concept="nurse"),
-        an_estimate("squared_deviation", 0.5, attributes="gender", concept="nurse"),
-        an_estimate("squared_deviation", 0.5, attributes=JOINT, concept="nurse", judge="vit"),
+        an_estimate("excess_agreement", 0.5, attributes="gender", concept="nurse"),
+        an_estimate("excess_agreement", 0.5, attributes=JOINT, concept="nurse", judge="vit"),
         an_estimate("share", 0.5, attributes="gender", group="woman", judge="vit"),
         an_estimate("delta_tv", 0.5, attributes="gender", judge="vit"),
     ]
@@ -160,7 +160,7 @@ def test_entry_holds_exactly_what_the_leaderboard_shows(monkeypatch, tmp_path):
     entry = Entry.model_validate_json((tmp_path / "slim" / entry_name(results[1]) / ENTRY_FILE).read_text())
     rows = entry.result.estimates
     assert {(r.metric, r.judge, r.attributes) for r in rows if r.concept} == {
-        ("squared_deviation", "panel", JOINT)
+        ("excess_agreement", "panel", JOINT)
     }
     assert {(r.metric, bool(r.group)) for r in rows if r.judge == "vit"} == {("rms_delta", False)}
     assert [r for r in rows if r.group and r.judge == "panel"]

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from evenhand.bench.studies.gate_decisions import CASES, Case, asked, decisions, statuses, until_decided
+from evenhand.bench.studies.gate_decisions import (
+    CASES,
+    Case,
+    asked,
+    decisions,
+    fidelity_intervals,
+    statuses,
+    until_decided,
+)
 
 FAST, FULL = 60, 1000
 SAME, NO_LOSS, EVERYWHERE, _, HIDDEN, LARGE = CASES
@@ -79,3 +87,16 @@ def test_table_has_a_row_for_every_case():
     # The number of prompts does not vary where all methods stop at the first look.
     assert table.loc[[SAME.name, LARGE.name], "standard error"].eq(0).all()
     assert table.loc[NO_LOSS.name, "standard error"] > 0
+
+
+@sizes
+def test_intervals_of_the_worst_group_and_of_the_gap_cover(methods):
+    rows = list(fidelity_intervals(methods, draws=500))
+    assert len(rows) == methods * 2 * 3 * (len(CASES) - 1)
+    truths = {(row["design"].split(": ")[1], row["metric"], row["attributes"]): row["truth"] for row in rows}
+    women = "8.5 points for women"
+    assert truths[women, "explicit_fidelity", "gender"] == pytest.approx(0.885)
+    assert truths[women, "fidelity_gap", "gender"] == pytest.approx(0.085)
+    assert truths[women, "explicit_fidelity", "age"] == 0.97 and truths[women, "fidelity_gap", "age"] == 0
+    covers = [row["low"] - 1e-9 <= row["truth"] <= row["high"] + 1e-9 for row in rows]
+    assert np.mean(covers) >= 0.95

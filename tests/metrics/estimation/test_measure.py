@@ -272,8 +272,9 @@ def test_explicit_fidelity_is_the_fidelity_of_the_worst_group(controlled):
 
 def test_perfect_shares_have_an_exact_interval(controlled):
     rows = pick(controlled.estimates["base"], metric="explicit_fidelity", judge="panel")
-    # The worst group needs images of its own: those of the other group say nothing about it.
-    bound = 1 - 0.05 ** (1 / np.array([10, 10, 10]))
+    # The worst group needs images of its own: those of the other group say nothing about it. It may be either
+    # group, so the bounds of both have to hold.
+    bound = 1 - np.array([0.025, 0.05, 0.05]) ** (1 / 10)
     assert [row.value for row in rows] == [1, 1, 1]
     assert [row.low for row in rows] == pytest.approx(1 - bound)
 

@@ -136,8 +136,8 @@ def test_resampled_anchors_do_not_hide_that_all_labels_are_right():
 
 def test_a_difference_stays_in_the_possible_range():
     world = World()
-    explicit(world, "base", {"woman": [0] * 3, "man": [3] * 3})
-    explicit(world, "edited", {"woman": [3] * 3, "man": [0] * 3})
+    explicit(world, "base", {"woman": [0] * 10, "man": [3] * 10})
+    explicit(world, "edited", {"woman": [3] * 10, "man": [0] * 10})
     images, labels = judged(world)
     found = measure(images, labels, plan=plan())
     difference = one(found.differences, metric="explicit_fidelity")

@@ -24,7 +24,7 @@ def test_all_subsets_of_the_attributes_are_counted():
     np.testing.assert_array_equal(subsets["gender", "age"], np.einsum("ogra->oga", joint).reshape(5, -1))
     whole = i.subset_counts(joint, ["gender", "race", "age"], largest=3)["gender", "race", "age"]
     np.testing.assert_array_equal(whole, joint.reshape(5, -1))
-    with pytest.raises(EvenhandError, match="joint table needs one axis per attribute \(gender, race"):
+    with pytest.raises(EvenhandError, match=r"joint table needs one axis per attribute \(gender, race"):
         i.subset_counts([1, 2], ["gender", "race"])
 
 

@@ -121,7 +121,7 @@ def test_another_target_is_approached_and_not_evened():
         (
             0.0,
             0.3,
-            f"With this many images, mini is not distinguishable from a model that depicts {SHOWN} evenly.",
+            f"These images do not decide whether mini depicts {SHOWN} almost evenly.",
         ),
     ],
 )

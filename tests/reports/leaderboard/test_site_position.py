@@ -52,7 +52,7 @@ def test_method_without_measured_trade_offs_has_no_figure():
     bare = own.model_copy(
         update={
             "losses": [],
-            "estimates": [row for row in own.estimates if row.metric in ("rms_delta", "squared_deviation")],
+            "estimates": [row for row in own.estimates if row.metric in ("rms_delta", "excess_agreement")],
         }
     )
     ranking = rankings(board_rows([base, bare], {}))[0]

@@ -17,9 +17,9 @@ FAMILIES = {"clip": "image-text", "vit": "supervised", "ita": "colour"}
 
 
 def a_measurement(values):
-    """A result with these squared deviations of the concepts."""
+    """A result with these squared distances of the concepts."""
     rows = [
-        an_estimate("squared_deviation", float(value), attributes="gender", concept=concept)
+        an_estimate("excess_agreement", float(value), attributes="gender", concept=concept)
         for concept, value in zip(CONCEPTS, values, strict=True)
     ]
     result = a_result("mist", concepts=CONCEPTS)

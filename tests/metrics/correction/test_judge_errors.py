@@ -7,7 +7,7 @@ import pytest
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.correction.calibration import CONFUSION_COLUMNS
-from evenhand.metrics.estimation.judge_errors import judge_errors
+from evenhand.metrics.correction.judge_errors import judge_errors
 
 TAXONOMY = {"gender": ("woman", "man"), "tone": ("light", "dark")}
 
