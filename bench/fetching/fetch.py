@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from evenhand.bench.errors import EvenhandError, some_of
 from evenhand.bench.fetching.assets import Asset
 from evenhand.bench.fetching.facts import SourceFacts, source_facts
 from evenhand.bench.models.hub import offline
+from evenhand.bench.storage.files import copy_atomically
 from evenhand.metrics.vision.weight_source import (
     WeightSource,
     check_digest,
@@ -96,8 +96,7 @@ def _take(sources: Sequence[WeightSource], folder: Path) -> None:
     for source in missing_files(sources):
         found = source.place and next(folder.rglob(source.place.name), None)
         if source.place and found:
-            source.place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(found, source.place)
+            copy_atomically(found, source.place)
             check_digest(source)
 
 

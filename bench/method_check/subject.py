@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,10 @@ def _classes(path: Path) -> dict[str, type[Method]]:
     """The method classes that a file defines, by name."""
     if not path.is_file():
         raise EvenhandError(f"{path}: no such file; give a Python file with a method class")
+    if path.stem in sys.stdlib_module_names or path.stem in packages_distributions():
+        raise EvenhandError(
+            f"{path}: {path.stem} is the name of a module that this environment has; rename the file"
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise EvenhandError(f"{path}: not a Python file; give one with a method class")
@@ -215,7 +220,7 @@ def _classes(path: Path) -> dict[str, type[Method]]:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as fault:  # the code of the author may fail in any way
+    except (Exception, SystemExit) as fault:  # the code of the author may fail in any way
         raise EvenhandError(f"{path} fails to load: {type(fault).__name__}: {fault}") from fault
     finally:
         sys.path.pop(0)

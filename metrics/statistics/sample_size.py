@@ -25,6 +25,9 @@ POWER = 0.8
 
 Z = float(norm.ppf(1 - ALPHA / 2))
 
+SMALLEST = 1e-6
+"""Goals must be larger; nobody draws a billion images, and far smaller ones exceed floating-point numbers."""
+
 
 def half_width(n: float, *, share: float = 0.5) -> float:
     """Half width of the 95 % Wilson interval of an observed share, 0 to 0.5; widest at 0.5."""
@@ -35,13 +38,13 @@ def images_for_half_width(wanted: float, *, share: float = 0.5) -> int:
     """Number of images for which the Wilson interval of a share has at most the half width ``wanted``.
 
     Args:
-        wanted: Half width, above 0 and below 0.5.
+        wanted: Half width, above :data:`SMALLEST` and below 0.5.
         share: Expected share; 0.5 is the worst case.
 
     Raises:
         EvenhandError: An argument is out of range.
     """
-    _between("half width", wanted, 0, 0.5)
+    _between("half width", wanted, SMALLEST, 0.5)
     _between("share", share, 0, 1)
     # Far from 0.5 the interval of a single image is narrower than that of several: start at the widest.
     start = max((half_width(n, share=share), n) for n in range(1, 9))
@@ -58,7 +61,7 @@ def images_for_cell(share: float, *, probability: float = SEEN) -> int:
     Raises:
         EvenhandError: An argument is out of range.
     """
-    _between("share of the cell", share, 0, 1)
+    _between("share of the cell", share, SMALLEST, 1)
     _between("probability", probability, 0, 1)
     return _up(math.log(1 - probability) / math.log(1 - share))
 
@@ -78,7 +81,7 @@ def images_for_difference(difference: float, *, concepts: int, power: float = PO
     Raises:
         EvenhandError: An argument is out of range.
     """
-    _between("difference", difference, 0, 1)
+    _between("difference", difference, SMALLEST, 1)
     _between("power", power, ALPHA, 1)
     return _up((detectable_difference(1, concepts=concepts, power=power) / difference) ** 2)
 

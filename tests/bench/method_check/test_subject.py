@@ -31,6 +31,8 @@ def test_a_method_with_few_cells_gets_one_attribute(tmp_path):
         ("missing.py", "no such file"),
         ("polite_method.py:Pollite", "did you mean 'Polite'"),
         ("broken_method.py", "fails to load: ValueError: oh"),
+        ("leaving_method.py", "fails to load: SystemExit: 3"),
+        ("json.py", "json is the name of a module that this environment has; rename the file"),
         ("empty_method.py", r"defines 0 method classes \(none\); write .*:CLASS"),
     ],
 )
@@ -38,6 +40,8 @@ def test_a_file_without_the_class_is_refused(place, message, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     polite(tmp_path)
     (tmp_path / "broken_method.py").write_text("raise ValueError('oh')")
+    (tmp_path / "leaving_method.py").write_text("raise SystemExit(3)")
+    (tmp_path / "json.py").write_text("")
     (tmp_path / "empty_method.py").write_text("")
     with pytest.raises(EvenhandError, match=message):
         subject_at(place)

@@ -109,9 +109,11 @@ def test_more_seeds_cannot_replace_templates():
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
-        (lambda: n.images_for_half_width(0.5), "half width must be above 0 and below 0.5"),
-        (lambda: n.images_for_cell(0), "share of the cell must be above 0"),
-        (lambda: n.images_for_difference(2, concepts=36), "difference must be above 0"),
+        (lambda: n.images_for_half_width(0.5), "half width must be above 1e-06 and below 0.5"),
+        (lambda: n.images_for_half_width(1e-300), "half width must be above 1e-06"),
+        (lambda: n.images_for_difference(1e-300, concepts=4), "difference must be above 1e-06"),
+        (lambda: n.images_for_cell(1e-17), "share of the cell must be above 1e-06"),
+        (lambda: n.images_for_difference(2, concepts=36), "difference must be above 1e-06 and below 1"),
         (
             lambda: n.judge_inflation(sensitivity=1.2, specificity=1),
             "sensitivity must be between 0 and 1",
