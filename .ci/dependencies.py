@@ -30,7 +30,7 @@ PURPOSES = {
     "altair": "charts of reports, as specifications",
     "diffusers": "models, and the solvers that draw images",
     "filelock": "one process per run folder",
-    "huggingface-hub": "models and weights by hub id, with `--online` only",
+    "huggingface-hub": "models and weights by hub id, with `--online` and `evenhand fetch`",
     "jinja2": "HTML pages",
     "numpy": "arrays",
     "open-clip-torch": "CLIP judges, also those of suite `mini`",
