@@ -101,7 +101,7 @@ def test_odd_names_are_escaped_and_fit_a_phone(browser, pages, tmp_path):
 
 def test_single_image_gives_no_finding(trees):
     tree = trees["one_image"]
-    assert "With this many images, mini is not distinguishable" in tree.by_id("verdict").text
+    assert "These images do not decide whether mini depicts" in tree.by_id("verdict").text
     assert "1 images generated, of 1 planned" in _facts(tree)
     assert len(tree.by_id("verdict").all("img")) == len(tree.by_id("images").all("img")) == 1
 
