@@ -39,7 +39,10 @@ def check(thresholds: Sequence[Threshold], readings: Sequence[Reading]) -> list[
 
 def _checked(threshold: Threshold, reading: Reading) -> Checked:
     row = _row(threshold, reading)
-    row = (served_worst(reading, row) or row) if row is not None else None
+    worst = served_worst(reading, row) if row is not None else None
+    if row is not None and worst is not None:
+        # The interval stays that of the aggregate: another group may have the lower end.
+        row = row.model_copy(update={"group": worst.group})
     return Checked(threshold, reading.label, row, _verdict(threshold, row))
 
 

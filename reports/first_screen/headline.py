@@ -76,7 +76,7 @@ def _methods(found: Conclusion, spec: Spec, key: Key, *, all_pass: bool, degree:
         "alone is not proven.",
         "closer but harmful": f"{who} {more}, but {'is' if one else 'are'} proven to make something else "
         "worse.",
-        "none passes": f"No {subject} is shown to {better} or to leave the rest alone.",
+        "none passes": f"No {subject} is shown to {better}, and none passes every gate.",
         "no ranking": f"This run has no ranking, so no {subject} is named the best.",
     }
     return texts[found.finding]

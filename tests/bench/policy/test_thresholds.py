@@ -53,6 +53,22 @@ def test_corrected_number_is_checked_where_there_is_one():
     assert found.row.corrected and found.verdict == "not met"
 
 
+def test_threshold_of_the_worst_group_needs_all_groups():
+    """Women have the lowest value, and men, of whom there are fewer images, the lowest end."""
+    groups = {"": (0.97, 0.9, 1.0), "woman": (0.97, 0.96, 0.98), "man": (0.98, 0.91, 1.0)}
+    rows = [
+        an_estimate(
+            "explicit_fidelity", value, attributes="gender", kind="explicit", group=group, low=low, high=high
+        )
+        for group, (value, low, high) in groups.items()
+    ]
+    reading = Reading.of(a_result("base").model_copy(update={"estimates": rows}))
+    limit = Threshold(metric="explicit_fidelity", attributes="gender", kind="explicit", at_least=0.95)
+    (found,) = check([limit], [reading])
+    assert found.verdict == "undecided"
+    assert (found.row.group, found.row.low, found.row.high) == ("woman", 0.9, 1.0)
+
+
 @pytest.mark.parametrize("limits", [{}, {"at_most": 0.3, "at_least": 0.1}])
 def test_threshold_has_exactly_one_limit(limits):
     with pytest.raises(ValidationError, match="exactly one of at_most and at_least"):
