@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evenhand.bench.errors import EvenhandError, some_of
 from evenhand.bench.parsing.strict_json import read_json
-from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.files import remove_temporary_files, write_atomically
 
 if TYPE_CHECKING:
     import minisign as library
@@ -31,11 +31,19 @@ MAX_BYTES = 2**28
 def write_manifest(folder: Path) -> Path:
     """Write ``manifest.json``: path, size and SHA-256 of every file of the folder, sorted by path.
 
-    An old signature is removed, because it is not one of the new manifest.
+    An old signature is removed, because it is not one of the new manifest. The caller must hold the lock of
+    the folder, from which temporary files of killed processes are removed.
 
     Returns:
         The path of the manifest.
+
+    Raises:
+        EvenhandError: The folder has a link, whose target could change unseen.
     """
+    remove_temporary_files(folder)
+    links = [name for name, path in _files(folder) if path.is_symlink()]
+    if links:
+        raise EvenhandError(f"{folder / links[0]} is a link; replace it with what it points to")
     files = [
         {"path": name, "bytes": path.stat().st_size, "sha256": _digest(path)} for name, path in _files(folder)
     ]
@@ -58,14 +66,17 @@ def check_manifest(folder: Path) -> int:
     if not path.is_file():
         raise EvenhandError(f"{path}: no manifest; write it with `evenhand report {folder} --manifest`")
     try:
-        listed = {row["path"]: row["sha256"] for row in read_json(path, max_bytes=MAX_BYTES)["files"]}
+        rows = read_json(path, max_bytes=MAX_BYTES)["files"]
+        listed = {str(row["path"]): str(row["sha256"]) for row in rows}
     except (KeyError, TypeError) as fault:
         raise EvenhandError(f"{path}: not a manifest ({fault!r}); write it again") from fault
     found = dict(_files(folder))
+    linked = {name for name, path in found.items() if path.is_symlink()}
+    files = {name: path for name, path in found.items() if name not in linked}
     for problem, names in (
-        ("missing", sorted(set(listed) - set(found))),
-        ("not in the manifest", sorted(set(found) - set(listed))),
-        ("changed", [name for name in listed if name in found and _digest(found[name]) != listed[name]]),
+        ("missing", sorted(set(listed) - set(files))),
+        ("not in the manifest", sorted({*files, *linked} - set(listed))),
+        ("changed", [name for name in listed if name in files and _digest(files[name]) != listed[name]]),
     ):
         if names:
             raise EvenhandError(f"{folder}: files do not match {MANIFEST_FILE}: {problem}: {some_of(names)}")
@@ -150,10 +161,10 @@ def _library() -> library:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files by their path within the folder, without links and temporary files."""
+    """The files and links by their path within the folder."""
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not path.is_symlink() and name not in LEFT_OUT and not name.endswith(".tmp"):
+        if (path.is_symlink() or path.is_file()) and name not in LEFT_OUT:
             yield name, path
 
 

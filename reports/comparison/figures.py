@@ -112,7 +112,7 @@ def by_concept(comparison: Comparison, attributes: str) -> Figure | None:
     name = f"by-concept-{slug(attributes)}"
     what = f"share perceived as {group}" if group else measure(metric).title.lower()
     ends = [abs(end) for rows in columns for row in rows.values() for end in (row.low, row.high)]
-    half = min(1, max(NARROWEST, *(end for end in ends if end == end)))
+    half = min(1, max([NARROWEST, *(end for end in ends if end == end)]))
     panels = [
         _differences(f"{name}-{place}", pair, [rows[concept] for concept in concepts], what, half)
         for place, (pair, rows) in enumerate(zip(comparison.pairs[:MAX_PANELS], columns, strict=False))

@@ -37,6 +37,11 @@ def test_manifest_lists_every_file_with_its_digest_and_is_deterministic(folder):
         (lambda run: (run / "suite.toml").write_text("c"), "changed: suite.toml"),
         (lambda run: (run / "suite.toml").unlink(), "missing: suite.toml"),
         (lambda run: (run / "other").touch(), "not in the manifest: other"),
+        (lambda run: (run / "other.tmp").touch(), "not in the manifest: other.tmp"),
+        (
+            lambda run: (run / "results/other.json").symlink_to("/etc/hostname"),
+            "not in the manifest: results/",
+        ),
     ],
 )
 def test_any_difference_is_named(folder, change, message):
@@ -55,7 +60,21 @@ def test_link_in_the_place_of_a_file_is_not_the_file(folder, tmp_path):
         m.check_manifest(folder)
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"files": [{"path": 3}]}', "not json"])
+def test_folder_with_a_link_has_no_manifest(folder, tmp_path):
+    (folder / "elsewhere").symlink_to(tmp_path)
+    with pytest.raises(EvenhandError, match="elsewhere is a link"):
+        m.write_manifest(folder)
+
+
+def test_what_a_killed_process_left_is_not_in_the_manifest(folder):
+    (folder / ".suite.toml.0123abcd.tmp").touch()
+    m.write_manifest(folder)
+    assert m.check_manifest(folder) == 3
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"files": [{"path": 1, "sha256": "x"}]}', '{"files": [{"path": 3}]}', "not json"]
+)
 def test_damaged_manifest_is_an_error_of_one_line(folder, content):
     (folder / m.MANIFEST_FILE).write_text(content)
     with pytest.raises(EvenhandError) as fault:

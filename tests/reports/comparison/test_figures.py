@@ -1,5 +1,7 @@
 """The figures of a comparison: both sides in the primary metric, and the differences by concept."""
 
+import math
+
 from helpers.comparisons import compared, difference, readings_of
 
 from evenhand.reports.comparison.figures import by_concept, distances
@@ -49,6 +51,12 @@ def test_concepts_of_more_groups_have_the_difference_in_squared_distance():
     assert figure.title == (
         "Skin tone: of 2 concepts, 0 clearly farther from the target and 2 clearly closer to it"
     )
+
+
+def test_concepts_without_intervals_are_shown():
+    rows = [share("mist", concept, 0.2, low=math.nan, high=math.nan) for concept in ("nurse", "cook")]
+    figure = by_concept(compared(*rows, methods=["mist"]), "gender")
+    assert [row.cells[0].text for row in figure.table.rows] == ["nurse", "cook"]
 
 
 def test_pairs_that_have_no_panel_are_counted():
