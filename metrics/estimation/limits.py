@@ -16,6 +16,9 @@ from evenhand.metrics.statistics.uncertainty import interval, transformed_interv
 Bounds = Callable[[], FloatArray]
 """Function to values that are possible although no draw shows them."""
 
+RowBounds = Callable[[int], FloatArray]
+"""Function to the same values, given how many bounds shall hold together."""
+
 STILL = 1e-12
 """Draws with a smaller range count as constant."""
 
@@ -76,7 +79,7 @@ def limits_of_extremes(
     metric: Metric,
     rows: FloatArray,
     draws: FloatArray | None,
-    bounds: Callable[[int], FloatArray],
+    bounds: RowBounds,
     *,
     still: NDArray[np.bool_] | None,
 ) -> tuple[Limits, NDArray[np.bool_] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -10,15 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenhand.metrics.base import LabelMetric, Metric, Tally
-from evenhand.metrics.estimation.limits import Bounds, Limits, limits_of, limits_of_extremes
+from evenhand.metrics.estimation.limits import Bounds, Limits, RowBounds, limits_of, limits_of_extremes
 from evenhand.metrics.estimation.tallies import Counted, FairModels, Reading, Seen, draws_of, extremes
 from evenhand.metrics.representation import FloatArray, mean_over, ratio
 from evenhand.metrics.rows import EstimateRow
 from evenhand.metrics.statistics.resampling import Layout, Resamples
 from evenhand.metrics.statistics.uncertainty import recentred, skewness
-
-RowBounds = Callable[[int], FloatArray]
-"""Function to values that are possible although no draw shows them, given how many bounds shall hold."""
 
 
 @dataclass(frozen=True)

@@ -311,10 +311,8 @@ def extremes(reading: Reading, counts: FloatArray, n: FloatArray, *, together: i
     way to the bound, hence several steps.
     """
     decided, undetermined = counts[:, :-1], counts[:, -1:]
-    some = (
-        unseen_bound(n, miss=MISS / together)[:, None]
-        * np.linspace(1, 0, STEPS, endpoint=False)[:, None, None]
-    )
+    most = unseen_bound(n, miss=MISS / together)[:, None]
+    some = most * np.linspace(1, 0, STEPS, endpoint=False)[:, None, None]
     missing = np.where(decided == 0, reading.view.target, 0.0)
     filled = (1 - some) * decided + some * decided.sum(axis=-1, keepdims=True) * shares_of(missing)
     filled = np.where(missing.any(axis=-1, keepdims=True), filled, decided)

@@ -26,7 +26,7 @@ POWER = 0.8
 Z = float(norm.ppf(1 - ALPHA / 2))
 
 SMALLEST = 1e-6
-"""Goals must be larger; nobody draws a billion images, and far smaller ones exceed floating-point numbers."""
+"""Goals must be larger: numbers of images for far smaller ones overflow."""
 
 
 def half_width(n: float, *, share: float = 0.5) -> float:
