@@ -233,8 +233,8 @@ class LossRow(Record):
     )
     low: Real = Field(description="lower bound, valid for all rows of the gate together")
     high: Real = Field(description="upper bound")
-    n: int = Field(description="pairs of images")
-    margin: Real = Field(description="loss that the gate allows")
+    n: int = Field(ge=1, description="pairs of images")
+    margin: Real = Field(gt=0, description="loss that the gate allows")
     needed: Real = Field(
         description="pairs that decide in 80 % of such runs if the observed loss is the true one"
     )

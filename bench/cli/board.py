@@ -214,6 +214,7 @@ def verify(
     again with the entry's parameters. On mini this takes seconds to half an
     hour; on full-size models, see the cost stated in the entry.
     """
+    from evenhand.bench.leaderboard.entries import FRESH_FILE, VERIFICATION_FILE
     from evenhand.bench.leaderboard.verification import fresh as entry_fresh
     from evenhand.bench.leaderboard.verification import verify as entry_verify
     from evenhand.bench.models import hub
@@ -228,24 +229,28 @@ def verify(
         )
         found = entry_fresh.verify_fresh(entry, salt=salt, options=options, progress=Progress())
         typer.echo(f"{entry.name}: {'. '.join(fresh_texts(found))}")
+        typer.echo(f"outcome: {entry / FRESH_FILE}")
         return
     sample = SAMPLE if images is None else images
     repeated = entry_verify.verify(
         entry, images=sample, seed=seed, run=run, intervention=intervention, progress=Progress()
     )
     typer.echo(f"{entry.name} is verified on its own noise: {verification_text(repeated)}")
+    typer.echo(f"outcome: {entry / VERIFICATION_FILE}")
 
 
-@app.command(epilog=examples("evenhand board sign reports/entries/uce@mini-v1 --key minisign.key"))
+@app.command(epilog=examples("evenhand board sign reports/entries/uce@mini-v1/fresh.json --key minisign.key"))
 def sign(
-    entries: Annotated[list[Path], typer.Argument(metavar="ENTRY", help="Folders of verified entries.")],
+    outcomes: Annotated[
+        list[Path],
+        typer.Argument(metavar="OUTCOME", help="Files that your own `evenhand board verify` has written."),
+    ],
     key: Annotated[Path, typer.Option(metavar="KEY", help="Secret key of minisign of a maintainer.")],
 ) -> None:
-    """Sign the verifications of entries, as a maintainer; without a signature they count for nothing."""
-    from evenhand.bench.leaderboard.verification.signed import sign_outcomes
+    """Sign outcomes of verifications, as the maintainer who verified; unsigned ones count for nothing."""
+    from evenhand.bench.leaderboard.verification.signed import sign_outcome
     from evenhand.bench.storage.manifest import has_password
 
     password = typer.prompt(f"Password of {key}", hide_input=True, err=True) if has_password(key) else None
-    for entry in entries:
-        for path in sign_outcomes(entry, key=key, password=password):
-            typer.echo(f"signature: {path}")
+    for outcome in outcomes:
+        typer.echo(f"signature: {sign_outcome(outcome, key=key, password=password)}")

@@ -15,6 +15,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.check import Checked, valid_entries
 from evenhand.bench.leaderboard.fits import distance_of, median_fit
 from evenhand.bench.leaderboard.method_facts import facts_of
+from evenhand.bench.leaderboard.suite import known_suite
 from evenhand.bench.leaderboard.verification.signed import MAINTAINERS
 from evenhand.bench.parsing.marked_page import fill
 from evenhand.bench.policy.bands import band_on_board
@@ -175,10 +176,12 @@ def _row(fits: Sequence[_Shown], key: Key) -> BoardRow:
     shown, card = fits[place], fits[0].result.spec.method
     entry, outcomes = shown.one.entry, shown.one.outcomes
     gates, facts = gate_outcomes(shown.result, shown.base), facts_of(card)
+    known = known_suite(shown.result.spec)
     own, why = _band(shown)
     return BoardRow(
         result=_as_first_fit(shown.result, card),
         timing=entry.timing,
+        registered=known.registered if known else "",
         fits=rows,
         published=rows[place],
         track=facts.track,

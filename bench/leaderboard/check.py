@@ -15,7 +15,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import read_entries
 from evenhand.bench.leaderboard.fits import fit_faults
 from evenhand.bench.leaderboard.measure import differences, measured
-from evenhand.bench.leaderboard.method_facts import installed
+from evenhand.bench.leaderboard.method_facts import installed, installed_version
 from evenhand.bench.leaderboard.source import source_faults
 from evenhand.bench.leaderboard.strip import check_strip
 from evenhand.bench.leaderboard.suite import KnownSuite, known_suite, refusal, suite_differences
@@ -27,8 +27,11 @@ from evenhand.bench.leaderboard.verification.signed import (
     maintainer_keys,
     read_outcomes,
 )
+from evenhand.bench.prompts.selection import method_use
 from evenhand.bench.results.entry import Entry, Evidence, panel, version_key
 from evenhand.bench.results.result import BASE, MethodCard
+from evenhand.bench.storage.fits import stated_parameters
+from evenhand.bench.suites.suite import Suite
 
 _NO_TABLES = (
     "nobody can recompute its numbers; an entry of a registered suite needs them, submit the run again"
@@ -169,7 +172,12 @@ class _GroupCheck:
         if self.known is not None:
             known = self.known.of(entry.result)
             missing = [] if entry.files else [f"it has no tables, so {_NO_TABLES}"]
-            return [*missing, *suite_differences(entry.result, known), *_declaration_faults(spec.method)]
+            return [
+                *missing,
+                *suite_differences(entry.result, known),
+                *_declaration_faults(spec.method),
+                *_setting_faults(spec.method, known.suite),
+            ]
         if entry.files:
             return [
                 f"its tables cannot be checked: suite {spec.suite!r} version {spec.suite_version} "
@@ -202,8 +210,10 @@ class _GroupCheck:
 
 
 def _card_faults(entry: Entry, base: Entry) -> Iterator[str]:
-    """Errors in the judges of an entry."""
+    """Errors in the concepts and judges of an entry."""
     method = entry.result.spec.method
+    if not entry.result.spec.concepts:
+        yield "it has no concepts to compare methods by; run a suite with neutral prompts"
     roles = {card.name: card.role for card in entry.result.spec.judges}
     if method.steering_judge is not None and roles.get(method.steering_judge) != "steering":
         role = roles.get(method.steering_judge, "none")
@@ -241,3 +251,26 @@ def _declaration_faults(card: MethodCard) -> Iterator[str]:
             f"it declares the track {card.track!r:.40}, but with its parameters the method gives "
             f"{method.track!r}; submit the run again"
         )
+
+
+def _setting_faults(card: MethodCard, suite: Suite) -> Iterator[str]:
+    """Errors if the parameters or the search are not those that the suite gives the row of this label."""
+    if card.version != installed_version(card.name):
+        # Of a method that is not installed, or of another version with other parameters.
+        return
+    try:
+        use = method_use(suite, card.row)
+    except EvenhandError as fault:
+        yield f"no run has a row of its label: {fault}"
+        return
+    if use.label != card.row:
+        yield f"its label {card.row!r:.80} is written {use.label!r:.80} in a run; submit the run again"
+    stated, expected = stated_parameters(card.parameters), stated_parameters(use.parameters)
+    for name in sorted(stated.keys() | expected.keys()):
+        if stated.get(name) != expected.get(name):
+            yield (
+                f"its parameter {name!r:.40} is {stated.get(name)!r:.40}, but a run of {card.row!r:.80} has "
+                f"{expected.get(name)!r:.40}; submit the run again"
+            )
+    if use.search != card.search:
+        yield f"its search is not that of a run of {card.row!r:.80}; submit the run again"

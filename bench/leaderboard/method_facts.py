@@ -50,6 +50,11 @@ def facts_of(card: MethodCard) -> MethodFacts:
         return stated
 
 
+def installed_version(name: str) -> str:
+    """Version of the installed method of this name; empty if there is none."""
+    return method_class(name).info.version if name in METHODS.names() else ""
+
+
 def installed(card: MethodCard) -> Method | None:
     """The installed method with the parameters of the entry; ``None`` if there is none that accepts them."""
     if card.name not in METHODS.names():

@@ -75,17 +75,20 @@ def _again(
 
 
 def _write(path: Path, entry: Entry) -> bool:
-    """Write an entry and move its verification to the new text; whether the text changed."""
+    """Write an entry and move its verification to the new text; whether the text changed.
+
+    The verification comes first: if this is interrupted, the next time repeats both.
+    """
     text, file = entry.to_json().encode(), path / ENTRY_FILE
     if file.read_bytes() == text:
         return False
     verification = path / VERIFICATION_FILE
-    write_atomically(file, text)
     if verification.is_file():
         found = json.loads(verification.read_text(encoding="utf-8"))
         found["entry"] = hashlib.sha256(text).hexdigest()
         signature_of(verification).unlink(missing_ok=True)
         write_atomically(verification, (json.dumps(found, indent=1) + "\n").encode())
+    write_atomically(file, text)
     return True
 
 

@@ -81,15 +81,21 @@ def _images(path: Path) -> list[EntryImage]:
 
 
 def _previous_files(out: Path) -> set[str]:
-    """The files of the site in ``out``; none if it is new or empty."""
+    """The files of the site in ``out`` as they were written; none if it is new or empty."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return set()
     try:
         listed = json.loads((out / LIST).read_text(encoding="utf-8"))
-        files = {path for path in listed if (out / path).resolve().is_relative_to(out.resolve())}
+        inside = [path for path in listed if (out / path).resolve().is_relative_to(out.resolve())]
+        files = {path for path in inside if _digest_of(out / path) == listed[path]}
     except (OSError, ValueError, TypeError) as fault:
         raise EvenhandError(f"{out}: not a site of the leaderboard; choose an empty or new --site") from fault
     return files
+
+
+def _digest_of(file: Path) -> str:
+    """SHA-256 of a file; empty if there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def _errors(rows: Sequence[BoardRow]) -> Mapping[str, Sequence[ErrorRow]]:

@@ -62,9 +62,10 @@ def submit(run: Path, entries: Path, *, address: str = "") -> list[Path]:
     pulled = pulled_rows(loaded)
     own = [(entry, files) for entry, files in found if entry.result.spec.method.row not in pulled]
     sourced = [(_with_source(entry, run, address), files) for entry, files in own]
-    written = []
+    written: list[Path] = []
     for entry, files in sourced:
         path = entries / entry_name(entry.result)
+        _check_free(path, entry.result.spec.method.label)
         # Remove files of an earlier entry.
         for file in (*(path / name for name in get_args(EntryFile)), *outcome_files(path)):
             file.unlink(missing_ok=True)
@@ -73,6 +74,19 @@ def submit(run: Path, entries: Path, *, address: str = "") -> list[Path]:
         write_atomically(path / ENTRY_FILE, entry.to_json().encode())
         written.append(path)
     return written
+
+
+def _check_free(path: Path, label: str) -> None:
+    """Check that a folder has no entry of another method, whose label has the same letters and digits."""
+    try:
+        found = load_entry(path).result.spec.method.label
+    except (OSError, EvenhandError):
+        return
+    if found != label:
+        raise EvenhandError(
+            f"{path} has the entry of {found!r:.80}, whose folder {label!r:.80} would have as well; submit "
+            "to an empty --entries"
+        )
 
 
 def pulled_rows(run: Run) -> list[str]:

@@ -98,17 +98,12 @@ RULES = (
 """All of them must be passed, so that no multiplicity has to be corrected for passing."""
 
 
-def gates(result: Result, base: Result) -> list[str]:
-    """The reasons why ``result`` is not ranked; empty where it passes every gate.
+def gate_outcomes(result: Result, base: Result) -> list[Gate]:
+    """The outcome of every gate of ``result`` against the suite's baseline; empty for the baseline itself.
 
     A gate whose numbers are missing is not passed either, so that leaving out a measurement gives no
-    advantage. The baseline passes by definition.
+    advantage.
     """
-    return [gate.reason for gate in gate_outcomes(result, base) if gate.status != "passed"]
-
-
-def gate_outcomes(result: Result, base: Result) -> list[Gate]:
-    """The outcome of every gate of ``result`` against the suite's baseline; empty for the baseline itself."""
     if result.spec.method.label == base.spec.method.label:
         return []
     return [_outcome(rule, rule.rows(result)) for rule in RULES]

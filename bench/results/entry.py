@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -174,6 +175,10 @@ class BoardRow(Record):
 
     result: Result
     timing: Timing | None
+    registered: str = Field(
+        default="",
+        description="name by which a run finds this version of the suite; empty if it is not known",
+    )
     fits: list[FitRow] = Field(default_factory=list, description="all fits, in order")
     published: FitRow | None = Field(default=None, description="the median fit, whose numbers these are")
     track: str = Field(default="", description="what a user of the fitted method gets; empty if not known")
@@ -237,7 +242,9 @@ class BoardRow(Record):
 def entry_name(result: Result) -> str:
     """Folder name of a result's entry: ``<method label>@<suite>-v<version>`` as a slug."""
     spec = result.spec
-    return f"{slug(spec.method.label)}@{slug(spec.suite)}-v{slug(spec.suite_version)}"
+    # Signs must not get lost: half and minus half are two settings.
+    label = re.sub(r"(?<=[=\[, ])-", "minus-", spec.method.label)
+    return f"{slug(label)}@{slug(spec.suite)}-v{slug(spec.suite_version)}"
 
 
 def submission_digest(entry: Entry) -> str:

@@ -14,7 +14,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_json import load_json
@@ -138,6 +138,15 @@ class Spec(Record):
     prompt_sets: list[PromptSetCard]
     judges: list[JudgeCard]
     method: MethodCard
+
+    @field_validator("protocol")
+    @classmethod
+    def _costs_can_be_computed(cls, protocol: dict[str, Any]) -> dict[str, Any]:
+        for name, least in (("steps", 1), ("guidance", 0)):
+            value = protocol.get(name, least)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+                raise ValueError(f"{name} must be a number of at least {least}, got {value!r:.40}")
+        return protocol
 
     @cached_property
     def balanced(self) -> tuple[str, ...]:

@@ -59,6 +59,11 @@ The identity of a fit omits them at this value.
 """
 
 
+def stated_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without those of :data:`LATER` that have the value of earlier fits."""
+    return {name: value for name, value in parameters.items() if name not in LATER or value != LATER[name]}
+
+
 def fit_folder(run: Path, label: str) -> Path:
     """The folder of a method's fit in the folder of a run."""
     return run / "interventions" / folder_name(label)
@@ -128,9 +133,7 @@ def fit_identity(
         "method": use.method.info.name,
         "version": use.method.info.version,
         "parameters": {
-            _KEYED_AS.get(name, name): value
-            for name, value in use.method.model_dump(mode="json").items()
-            if name not in LATER or value != LATER[name]
+            _KEYED_AS.get(name, name): value for name, value in stated_parameters(use.parameters).items()
         },
         "model": model,
         "protocol": protocol,

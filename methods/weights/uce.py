@@ -154,7 +154,9 @@ class Uce(RatioLoop):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_version(cls, given: dict[str, Any]) -> dict[str, Any]:
-        return {"v0": VERSION_0, "v2": VERSION_2}.get(given.get("version", ""), {}) | given
+        defaults = {"v0": VERSION_0, "v2": VERSION_2}
+        # As text, since this comes before the types are checked.
+        return defaults.get(str(given.get("version")), {}) | given
 
     @model_validator(mode="after")
     def _fixed_seeds_are_counted_once(self) -> Uce:

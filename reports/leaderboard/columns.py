@@ -121,6 +121,8 @@ def _worst(readings: Sequence[Reading], metric: str, *, highest: bool) -> list[E
 def best_text(ranking: Ranking, track: str) -> str:
     """The methods that may be the best of a track, among those closer to the target than the baseline."""
     if all(row.track_rank is None for row in ranking.tracks[track]):
+        if any(not row.failed_gates and not row.is_base for row in ranking.tracks[track]):
+            return "No method is ranked: those that pass every gate are only reported, or disputed."
         return "No method is ranked, because none passes every gate."
     best = ranking.best(track)
     if not best:

@@ -34,7 +34,7 @@ def render_excerpt(rows: Sequence[BoardRow]) -> str:
     more = f", of which the table has the first {MAX_ROWS}" if len(passing) > MAX_ROWS else ""
     about = (
         f"**{escape(title_of(suite.result))}**: {len(passing)} of {plural(len(methods), 'method')} "
-        f"{'passes' if len(passing) == 1 else 'pass'} every gate{more}."
+        f"{'passes every gate and is' if len(passing) == 1 else 'pass every gate and are'} ranked{more}."
     )
     return f"{about}\n\n{table(TITLES, [_line(row, key) for row in shown])}"
 

@@ -250,12 +250,13 @@ def _lines(run: Run, shown: Sequence[Reading]) -> list[str]:
 def _commands(ranking: Ranking, row: BoardRow) -> list[str]:
     """The commands that reproduce the row."""
     spec = row.result.spec
-    folder, suite, label = f"runs/{ranking.stem}", shlex.quote(spec.suite), shlex.quote(spec.method.label)
-    others = [] if spec.method.name == BASE else [f"--method {label}"]
-    fits = [f"--fits {len(row.fits)}"] if len(row.fits) > 1 else []
-    options = " ".join([f"--method {BASE}", *others, *fits])
+    folder, suite, card = f"runs/{ranking.stem}", row.registered or spec.suite, spec.method
+    # Fits that all seeds share have one entry, but were made.
+    fits = max(len(row.fits), 1 + len(card.other_fits))
+    own = [] if row.is_base else [f"--method {shlex.quote(card.label)}", f"--fits {fits}"]
+    options = " ".join([f"--method {BASE}", *own])
     return [
-        f"evenhand run {suite} {options} --out {folder}",
+        f"evenhand run {shlex.quote(suite)} {options} --out {folder}",
         f"evenhand board submit {folder} --entries my-entries",
     ]
 

@@ -15,7 +15,12 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.leaderboard.entries import FRESH_FILE, MAX_FRESH_BYTES, VERIFICATION_FILE
+from evenhand.bench.leaderboard.entries import (
+    FRESH_FILE,
+    MAX_FRESH_BYTES,
+    VERIFICATION_FILE,
+    load_entry,
+)
 from evenhand.bench.leaderboard.verification.commitment import check_commitment
 from evenhand.bench.parsing.regular_file import read_regular
 from evenhand.bench.parsing.schema_words import in_words
@@ -80,16 +85,34 @@ def read_outcomes(path: Path, entry: Entry, *, keys: Sequence[Path]) -> Outcomes
     return Outcomes(verification, fresh, tuple(notices))
 
 
-def sign_outcomes(path: Path, *, key: Path, password: str | None = None) -> list[Path]:
-    """Sign the outcomes beside an entry, as a maintainer; returns the signatures.
+def sign_outcome(file: Path, *, key: Path, password: str | None = None) -> Path:
+    """Sign one outcome beside an entry, as the maintainer who verified; returns the signature.
+
+    The file is named by the maintainer and never found beside the entry: the submitter may have put an
+    outcome there that no verification has written.
+
+    Args:
+        file: ``verification.json`` or ``fresh.json`` of an entry.
+        key: Secret key.
+        password: Password of the key, if it has one.
 
     Raises:
-        EvenhandError: There is nothing to sign, or the key cannot be used.
+        EvenhandError: The file is not an outcome of its entry as it is now, or the key cannot be used.
     """
-    found = [path / name for name in (VERIFICATION_FILE, FRESH_FILE) if (path / name).is_file()]
-    if not found:
-        raise EvenhandError(f"{path}: nothing to sign; verify the entry first with `evenhand board verify`")
-    return [sign(file, key=key, password=password) for file in found]
+    if file.name not in (VERIFICATION_FILE, FRESH_FILE) or not file.is_file():
+        raise EvenhandError(
+            f"{file}: not an outcome; give the {VERIFICATION_FILE} or {FRESH_FILE} that your own "
+            "`evenhand board verify` has written"
+        )
+    folder = file.parent
+    entry = load_entry(folder)
+    if file.name == VERIFICATION_FILE:
+        _verification(folder)
+    else:
+        fresh = _read(file, Fresh, max_bytes=MAX_FRESH_BYTES)
+        if fresh is not None and (reason := _foreign(folder, entry, fresh)):
+            raise EvenhandError(f"{file}: {reason}; verify the entry again")
+    return sign(file, key=key, password=password)
 
 
 def _unsigned(file: Path, keys: Sequence[Path]) -> str:

@@ -35,14 +35,16 @@ def test_options_of_a_verification_that_do_not_belong_together_are_one_line(even
         assert (outcome.code, outcome.err.count("\n")) == (2, 1), outcome.err
 
 
-def test_commitment_names_its_files_and_nothing_unsigned_can_be_signed(evenhand, submitted, tmp_path, keys):
+def test_commitment_names_its_files_and_without_an_outcome_nothing_is_signed(
+    evenhand, submitted, tmp_path, keys
+):
     entries = shutil.copytree(submitted, tmp_path / "entries")
     entry = next(entries.glob("random*"))
     outcome = evenhand("board", "commit", entry, "--salt", tmp_path / "salt")
     assert outcome.code == 0 and f"commitment: {tmp_path / 'commitments'}" in outcome.out
     assert (tmp_path / "salt").read_text().strip() not in outcome.out
-    outcome = evenhand("board", "sign", entry, "--key", keys[0])
-    assert outcome.code == 2 and "nothing to sign" in outcome.err
+    outcome = evenhand("board", "sign", entry / "fresh.json", "--key", keys[0])
+    assert outcome.code == 2 and "not an outcome" in outcome.err
 
 
 def test_difference_of_the_board_is_printed(evenhand, submitted, tmp_path):

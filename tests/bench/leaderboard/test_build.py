@@ -55,6 +55,14 @@ def test_the_committed_leaderboard_matches_the_committed_entries():
     board.build(ROOT / "reports" / "entries", ROOT / "leaderboard.md", excerpt=ROOT / "README.md", check=True)
 
 
+def test_rows_name_the_suite_as_a_run_of_their_version_does():
+    found = {
+        (row.result.spec.suite, row.result.spec.suite_version): row.registered
+        for row in board.board_rows(ROOT / "reports" / "entries")
+    }
+    assert found == {("mini", "1"): "mini", ("mini", "2"): "mini-2", ("mini-gender", "1"): "mini-gender"}
+
+
 def test_statistically_tied_methods_share_a_group(entries):
     rows = {row.result.spec.method.label: row for row in board.board_rows(entries)}
     assert rows["mist"].rank.tie == rows["uce"].rank.tie == "A"

@@ -164,6 +164,15 @@ def test_all_errors_of_all_entries_are_listed_one_per_line(evenhand, entries):
         ({"result__spec__attributes__gender": ["man", "woman"]}, "its attributes differs"),
         ({"result__spec__method__steering_judge": None}, "the method uses 'clip-xs'"),
         ({"result__spec__method__steering_judge": "vit"}, "'vit' has the role 'panel'"),
+        ({"result__spec__method__parameters__rounds": 4}, "parameter 'rounds' is 4, but a run of 'mist' has"),
+        (
+            {"result__spec__method__parameters__secret": 4},
+            "parameter 'secret' is 4, but a run of 'mist' has None",
+        ),
+        (
+            {"result__spec__method__search": {"trials": 9, "passes": 9, "record": "0" * 64}},
+            "its search is not that of a run of 'mist'",
+        ),
         ({"result__cost__fit_cache": "a cache"}, "its fit was pulled from 'a cache'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

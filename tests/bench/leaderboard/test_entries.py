@@ -42,6 +42,12 @@ def test_entry_round_trips(tmp_path):
     ]
 
 
+def test_settings_that_differ_in_a_sign_have_two_entries(tmp_path):
+    for label in ("uce:x=0.5", "uce:x=-0.5", "uce:x=[1.0,-0.5]", "uce:x=[1.0,0.5]"):
+        write(tmp_path, a_result(label, concepts=["nurse"]))
+    assert len(load_entries(tmp_path)) == 4
+
+
 def test_misnamed_entry_is_refused_with_its_correct_name(tmp_path):
     write(tmp_path, BASE, "mine")
     with pytest.raises(EvenhandError, match=r"misnamed; rename it to base@mini-quick-v1"):

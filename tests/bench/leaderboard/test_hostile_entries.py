@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import json
 import os
 import pickle
 import random
@@ -83,6 +84,32 @@ def parquet(table, **options):
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **{"compression": "NONE", "store_schema": False, **options})
     return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"result__losses__0__n": 0},
+        {"result__losses__0__margin": 0.0},
+        {"result__losses__0__margin": "nan"},
+        {"result__spec__concepts": []},
+        {"result__spec__protocol__steps": "many"},
+        {"result__spec__protocol__steps": 0},
+        {"result__spec__protocol__guidance": [1]},
+        {"result__spec__method__parameters__rounds": []},
+        {"result__spec__method__label": "mist:rounds=[[["},
+    ],
+    ids=str,
+)
+def test_values_that_numbers_are_computed_from_are_checked(entries, changes):
+    (place, value), file = next(iter(changes.items())), entries / MIST / "entry.json"
+    document = json.loads(file.read_text())
+    inside, (*path, last) = document, place.split("__")
+    for name in path:
+        inside = inside[int(name) if isinstance(inside, list) else name]
+    inside[last] = value
+    file.write_text(json.dumps(document))
+    assert check_entries(entries, recompute=False)[1]
 
 
 @pytest.fixture

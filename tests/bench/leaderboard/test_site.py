@@ -33,9 +33,19 @@ def test_pages_of_an_earlier_site_are_removed_and_other_files_are_kept(entries, 
     build_site(entries, site)
     for name in ("old.html", "CNAME"):
         (site / name).write_text("x")
-    (site / LIST).write_text(json.dumps({"old.html": "", "gone.html": ""}))
+    listed = {"old.html": hashlib.sha256(b"x").hexdigest(), "gone.html": ""}
+    (site / LIST).write_text(json.dumps(listed))
     build_site(entries, site)
     assert not (site / "old.html").exists() and (site / "CNAME").exists()
+
+
+def test_listed_file_that_the_site_did_not_write_is_kept(entries, tmp_path):
+    site = tmp_path / "site"
+    build_site(entries, site)
+    (site / "thesis.pdf").write_text("mine")
+    (site / LIST).write_text(json.dumps({"thesis.pdf": hashlib.sha256(b"x").hexdigest()}))
+    build_site(entries, site)
+    assert (site / "thesis.pdf").read_text() == "mine"
 
 
 @pytest.mark.parametrize("text", [None, "{", "3", "[1]"], ids=["no list", "torn", "number", "wrong items"])

@@ -39,10 +39,13 @@ def table(side, *, failed=()):
     return pd.DataFrame(rows), pixels
 
 
-def entry_with(folder, data):
+def entry_with(folder, data, *, side=64):
     """The part of an entry that lists this file, which is written into its folder."""
     (folder / STRIP_FILE).write_bytes(data)
-    return SimpleNamespace(files={STRIP_FILE: hashlib.sha256(data).hexdigest()})
+    spec = SimpleNamespace(protocol={"width": side, "height": side})
+    return SimpleNamespace(
+        files={STRIP_FILE: hashlib.sha256(data).hexdigest()}, result=SimpleNamespace(spec=spec)
+    )
 
 
 def sheet(width, height, **options):
@@ -71,6 +74,14 @@ def test_small_images_are_stored_exactly_and_checked_against_the_table(tmp_path)
         check_strip(tmp_path, entry, items=ITEMS, images=images)
 
 
+def test_small_images_cannot_be_replaced_by_large_ones_that_are_not_compared(tmp_path):
+    images, _ = table(64)
+    large, others = table(96)
+    entry = entry_with(tmp_path, strip_of(large, ITEMS, others.__getitem__))
+    with pytest.raises(EvenhandError, match="shows another image"):
+        check_strip(tmp_path, entry, items=ITEMS, images=images)
+
+
 @pytest.mark.slow
 def test_missing_image_is_white_and_not_replaced_by_another(tmp_path):
     images, pixels = table(64, failed=SHOWN[:1])
@@ -86,7 +97,7 @@ def test_strip_is_small_for_images_that_compress_worst(tmp_path, side):
     images, pixels = table(side)
     data = strip_of(images, ITEMS, pixels.__getitem__)
     assert len(data) <= MAX_BYTES
-    entry = entry_with(tmp_path, data)
+    entry = entry_with(tmp_path, data, side=side)
     check_strip(tmp_path, entry, items=ITEMS, images=images)
     assert read_strip(tmp_path, entry, ITEMS)[0].pixels.shape == (min(side, 192),) * 2 + (3,)
 

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 import pytest
+from helpers.entry import change
 from helpers.report import of_example
 from helpers.stored_run import METHODS, a_stored_run
 
@@ -42,6 +43,15 @@ def test_entry_states_package_version_and_source_of_its_method(run, tmp_path):
             digest=code_digest(method_class(name)),
             address="https://example.org/p",
         )
+
+
+def test_entry_of_another_method_in_the_same_folder_is_not_overwritten(run, tmp_path):
+    first = submit(tmp_path / "run", tmp_path / "entries")[0]
+    label = load_entry(first).result.spec.method.label
+    change(first, result__spec__method__label=f"{label}_")
+    with pytest.raises(EvenhandError, match=rf"has the entry of '{label}_', .* submit to an empty --entries"):
+        submit(tmp_path / "run", tmp_path / "entries")
+    assert load_entry(first).result.spec.method.label == f"{label}_"
 
 
 def test_run_with_limit_is_refused_by_name(tmp_path):

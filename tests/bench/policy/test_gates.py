@@ -6,7 +6,7 @@ import pytest
 from helpers.losses import QUANTITIES, a_loss, losses
 from helpers.report import NAN, a_result
 
-from evenhand.bench.policy.gates import explicit_undecided, fidelity_loss, gate_outcomes, gates
+from evenhand.bench.policy.gates import explicit_undecided, fidelity_loss, gate_outcomes
 from evenhand.bench.policy.outcomes import Outcomes
 from evenhand.bench.results.lookup import Reading
 
@@ -23,6 +23,11 @@ BASE = a_result("base", concepts=[]).model_copy(update={"losses": []})
 
 def status(method, gate):
     return {found.name: found.status for found in gate_outcomes(method, BASE)}[gate]
+
+
+def gates(method, base):
+    """The reasons of the gates that are not passed."""
+    return [gate.reason for gate in gate_outcomes(method, base) if gate.status != "passed"]
 
 
 def test_method_without_a_loss_passes_every_gate():

@@ -101,6 +101,15 @@ def test_best_methods_of_a_track_are_named_only_if_there_are_any():
     assert best_text(unranked, "one model") == "No method is ranked, because none passes every gate."
 
 
+@pytest.mark.parametrize("band", ["reported", "disputed"])
+def test_track_without_ranks_does_not_blame_the_gates_where_a_method_passes_them(band):
+    rows = board_rows([placed("base", distance=0.6), placed("theirs", distance=0.1)], {}, band=band)
+    (found,) = rankings(rows)
+    assert best_text(found, "one model") == (
+        "No method is ranked: those that pass every gate are only reported, or disputed."
+    )
+
+
 def test_track_whose_methods_are_farther_than_the_baseline_has_no_best():
     results = [placed("base", distance=0.6), placed("worse", distance=0.8)]
     (found,) = rankings(board_rows(results, {"base": (1, 1, "A"), "worse": (2, 2, "B")}))

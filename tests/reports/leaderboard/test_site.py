@@ -178,7 +178,7 @@ def test_method_page_shows_its_strengths_and_their_entries(site, rows):
 def test_method_page_gives_the_commands_to_reproduce_it(site):
     commands = [code.text for code in parsed(site["mini-quick-v1/mist.html"]).all("code")]
     assert commands[:3] == [
-        "evenhand run mini-quick --method base --method mist --out runs/mini-quick-v1",
+        "evenhand run mini-quick --method base --method mist --fits 1 --out runs/mini-quick-v1",
         "evenhand board submit runs/mini-quick-v1 --entries my-entries",
         "evenhand board verify reports/entries/mist@mini-quick-v1",
     ]

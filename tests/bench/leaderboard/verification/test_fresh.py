@@ -15,7 +15,7 @@ from evenhand.bench.leaderboard.remeasure import remeasure
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.leaderboard.verification.commitment import commit
 from evenhand.bench.leaderboard.verification.fresh import Options, check_options, verify_fresh
-from evenhand.bench.leaderboard.verification.signed import sign_outcomes
+from evenhand.bench.leaderboard.verification.signed import sign_outcome
 from evenhand.reports.leaderboard.evidence import fresh_texts
 from evenhand.reports.leaderboard.markdown import render_leaderboard
 
@@ -61,7 +61,7 @@ def verified(forged):
     (folder / "key").write_bytes(bytes(pair.secret_key))
     (folder / "maintainers").mkdir()
     (folder / "maintainers" / "one.pub").write_bytes(bytes(pair.public_key))
-    sign_outcomes(forged / MIST, key=folder / "key")
+    sign_outcome(forged / MIST / "fresh.json", key=folder / "key")
     return found
 
 
@@ -133,7 +133,7 @@ def test_numbers_on_fresh_noise_are_recomputed_from_their_tables(forged, verifie
     row = next(row for row in data["result"]["estimates"] if row["metric"] == "rms_delta")
     row["value"] -= 0.1
     (entries / MIST / "fresh.json").write_text(json.dumps(data))
-    sign_outcomes(entries / MIST, key=forged.parent / "key")
+    sign_outcome(entries / MIST / "fresh.json", key=forged.parent / "key")
     (fault,) = check_entries(entries, maintainers=tmp_path / "maintainers")[1]
     assert "fresh.json" in str(fault) and "its labels give" in str(fault)
 

@@ -18,7 +18,7 @@ from evenhand.bench.leaderboard.verification.signed import (
     Outcomes,
     maintainer_keys,
     read_outcomes,
-    sign_outcomes,
+    sign_outcome,
 )
 from evenhand.bench.results.entry import submission_digest
 from evenhand.bench.storage import manifest
@@ -62,7 +62,8 @@ def test_without_a_file_there_is_nothing_to_count(uce, keys):
 
 def test_signed_outcomes_of_this_entry_count(uce, tmp_path, keys):
     drawn(verified(uce), tmp_path)
-    assert len(sign_outcomes(uce, key=keys[0])) == 2
+    for name in ("verification.json", "fresh.json"):
+        assert sign_outcome(uce / name, key=keys[0]) == uce / f"{name}.minisig"
     found = outcomes(uce, keys[1])
     assert found.verification is not None and found.fresh is not None and found.notices == ()
 
@@ -80,21 +81,22 @@ def test_unsigned_outcomes_count_for_nothing(uce, tmp_path, keys):
 def test_signature_by_anybody_else_counts_for_nothing(uce, tmp_path, keys):
     drawn(verified(uce), tmp_path)
     (tmp_path / "mine").write_bytes(bytes(minisign.KeyPair.generate().secret_key))
-    sign_outcomes(uce, key=tmp_path / "mine")
+    for name in ("verification.json", "fresh.json"):
+        sign_outcome(uce / name, key=tmp_path / "mine")
     found = outcomes(uce, keys[1])
     assert (found.verification, found.fresh) == (None, None)
     assert all("not that of a maintainer" in notice for notice in found.notices)
 
 
 def test_outcome_that_was_changed_after_it_was_signed_counts_for_nothing(uce, tmp_path, keys):
-    sign_outcomes(drawn(uce, tmp_path), key=keys[0])
+    sign_outcome(drawn(uce, tmp_path) / "fresh.json", key=keys[0])
     file = uce / "fresh.json"
     file.write_text(file.read_text().replace('"images":1674,"planned":1674', '"images":9,"planned":9'))
     assert outcomes(uce, keys[1]).fresh is None
 
 
 def test_copied_outcome_counts_for_nothing_even_with_its_signature(entries, uce, tmp_path, keys):
-    sign_outcomes(drawn(uce, tmp_path), key=keys[0])
+    sign_outcome(drawn(uce, tmp_path) / "fresh.json", key=keys[0])
     base = next(entries.glob("base@*"))
     for name in ("fresh.json", "fresh.json.minisig"):
         shutil.copy(uce / name, base / name)
@@ -104,7 +106,7 @@ def test_copied_outcome_counts_for_nothing_even_with_its_signature(entries, uce,
 
 
 def test_copied_verification_is_an_error_because_it_names_another_entry(entries, uce, keys):
-    sign_outcomes(verified(uce), key=keys[0])
+    sign_outcome(verified(uce) / "verification.json", key=keys[0])
     base = next(entries.glob("base@*"))
     for name in ("verification.json", "verification.json.minisig"):
         shutil.copy(uce / name, base / name)
@@ -113,14 +115,14 @@ def test_copied_verification_is_an_error_because_it_names_another_entry(entries,
 
 
 def test_outcome_without_a_published_commitment_counts_for_nothing(uce, tmp_path, keys):
-    sign_outcomes(drawn(uce, tmp_path), key=keys[0])
+    sign_outcome(drawn(uce, tmp_path) / "fresh.json", key=keys[0])
     shutil.rmtree(tmp_path / "commitments")
     found = outcomes(uce, keys[1])
     assert found.fresh is None and "no commitment to this salt" in found.notices[0]
 
 
 def test_without_a_known_key_the_notice_says_how_to_name_them(uce, keys):
-    sign_outcomes(verified(uce), key=keys[0])
+    sign_outcome(verified(uce) / "verification.json", key=keys[0])
     assert "give their folder with --maintainers" in outcomes(uce).notices[0]
 
 
@@ -133,7 +135,7 @@ def test_damaged_signature_counts_for_nothing(uce, keys, size):
 
 
 def test_a_missing_library_is_an_error_and_not_a_missing_signature(uce, keys, monkeypatch):
-    sign_outcomes(verified(uce), key=keys[0])
+    sign_outcome(verified(uce) / "verification.json", key=keys[0])
 
     def missing():
         raise EvenhandError("install it") from ImportError()
@@ -143,9 +145,32 @@ def test_a_missing_library_is_an_error_and_not_a_missing_signature(uce, keys, mo
         outcomes(uce, keys[1])
 
 
-def test_there_must_be_something_to_sign(uce, keys):
-    with pytest.raises(EvenhandError, match="nothing to sign"):
-        sign_outcomes(uce, key=keys[0])
+def test_signing_an_outcome_leaves_one_that_the_submitter_put_beside_it_unsigned(uce, tmp_path, keys):
+    drawn(verified(uce), tmp_path)
+    sign_outcome(uce / "verification.json", key=keys[0])
+    found = outcomes(uce, keys[1])
+    assert found.verification is not None
+    assert found.fresh is None, "a forged outcome must not be signed along with a true one"
+
+
+@pytest.mark.parametrize("name", ["", "entry.json", "fresh.json"])
+def test_only_outcomes_can_be_signed(uce, keys, name):
+    with pytest.raises(EvenhandError, match=r"not an outcome; give the verification\.json or fresh\.json"):
+        sign_outcome(uce / name, key=keys[0])
+
+
+@pytest.mark.parametrize("changes", [{"submission": "0" * 64}, {"salt": "0" * 64}])
+def test_outcome_of_another_submission_or_without_commitment_is_not_signed(uce, tmp_path, keys, changes):
+    drawn(uce, tmp_path, **changes)
+    with pytest.raises(EvenhandError, match="verify the entry again"):
+        sign_outcome(uce / "fresh.json", key=keys[0])
+
+
+def test_verification_of_another_version_of_the_entry_is_not_signed(uce, keys):
+    file = verified(uce) / "verification.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"entry": "0" * 64}))
+    with pytest.raises(EvenhandError, match="of another version of the entry"):
+        sign_outcome(file, key=keys[0])
 
 
 def test_keys_are_the_pub_files_of_the_folder(tmp_path):

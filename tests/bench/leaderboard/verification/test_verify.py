@@ -51,7 +51,8 @@ def test_an_entry_from_this_machine_is_verified_bit_for_bit_and_shown(evenhand, 
     assert f"{MIST}: recomputed; verification.json counts for nothing: it is not signed" in outcome.out
     (tmp_path / "maintainers").mkdir()
     shutil.copy(keys[1], tmp_path / "maintainers" / "one.pub")
-    assert evenhand("board", "sign", entries / MIST, "--key", keys[0]).code == 0
+    outcome = evenhand("board", "sign", entries / MIST / "verification.json", "--key", keys[0])
+    assert outcome.code == 0, outcome.err
     known = ("--maintainers", tmp_path / "maintainers")
     assert f"{MIST}: recomputed\n" in evenhand("board", "check", "--entries", entries, *known).out
     build_site(entries, tmp_path / "site", maintainers=tmp_path / "maintainers")
