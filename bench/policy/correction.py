@@ -91,9 +91,9 @@ def correction_notes(
     lacking = [label for label in open_ if label not in failed]
     if not lacking:
         return notes
-    if not checks:
+    labelled = {side: n for label in lacking if label in checks for side, n in checks[label].labelled.items()}
+    if not labelled:
         return [*notes, found[lacking[0]].sentence]
-    labelled = {side: n for label in lacking for side, n in checks[label].labelled.items()}
     return [*notes, _too_few(labelled)]
 
 

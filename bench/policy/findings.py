@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Literal
 
 from evenhand.bench.policy.conclusion import improves
-from evenhand.bench.policy.correction import ADVICE, correction_status
+from evenhand.bench.policy.correction import ADVICE, UNVERIFIED, VERIFIED_IMAGES, correction_notes
 from evenhand.bench.policy.gates import Gate
 from evenhand.bench.policy.impact_ratio import FOUR_FIFTHS
 from evenhand.bench.policy.thresholds import Checked
@@ -329,19 +329,20 @@ def _named(limit: Threshold) -> str:
 
 
 def _correction(readings: Sequence[Reading]) -> Iterator[Finding]:
-    for reading in readings[:1]:
-        status = correction_status(reading.result)
-        if status.status == "not verified":
-            yield Finding(
-                "Correction",
-                "medium",
-                "the judges",
-                f"{sentence(status.sentence)}.",
-                "Labels of people for 300 images of the baseline and of the method.",
-                "The errors of the judges were measured on other images.",
-                "The corrected numbers may be off where the judges err differently on these images.",
-                f"Have people label images: {ADVICE}.",
-            )
+    checks = {reading.label: reading.result.correction_check for reading in readings}
+    known = {label: check for label, check in checks.items() if check is not None}
+    for note in correction_notes({reading.label: reading.result.estimates for reading in readings}, known):
+        yield Finding(
+            "Correction",
+            "medium",
+            "the judges",
+            # A note on one method begins with its label, which keeps its case.
+            f"{sentence(note) if note.startswith(UNVERIFIED) else note}.",
+            f"Labels of people for {VERIFIED_IMAGES} images of the baseline and of the method.",
+            "The errors of the judges were measured on other images.",
+            "The corrected numbers may be off where the judges err differently on these images.",
+            f"Have people label images: {ADVICE}.",
+        )
 
 
 def _agreement(readings: Sequence[Reading]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from evenhand.bench.policy.gates import gate_outcomes
 from evenhand.bench.policy.thresholds import check
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.title_block import Threshold
+from evenhand.metrics.rows import CorrectionCheck, TransportRow
 
 KEY = Key("rms_delta", JOINT, "panel", True)
 
@@ -125,3 +126,18 @@ def test_findings_are_sorted_by_severity_and_every_rule_is_stated():
 def test_corrected_numbers_without_labels_of_people_are_a_finding():
     (row,) = by_rule(found(a_base(a_distance(0.3))), "Correction")
     assert row.severity == "medium" and "evenhand annotate plan" in row.recommendation
+
+
+def test_correction_that_labels_contradict_for_one_method_is_a_finding_about_it():
+    verified = CorrectionCheck(labelled={"base": 400, "mist": 400}, tests=[])
+    wrong = TransportRow(
+        test="baseline", attribute="gender", group="man", rates={"base": 0.9, "images": 0.6}, n=400, p=0.001
+    )
+    contradicted = verified.model_copy(update={"tests": [wrong]})
+    base = a_base(a_distance(0.3), correction_check=verified)
+    method = a_result("mist").model_copy(
+        update={"estimates": [a_distance(0.1)], "correction_check": contradicted}
+    )
+    assert by_rule(found(base), "Correction") == []
+    (row,) = by_rule(found(base, method), "Correction")
+    assert row.condition.startswith("mist: correction not verified: labels of people contradict it")
