@@ -43,7 +43,7 @@ from evenhand.bench.storage.files import locked, write_atomically
 from evenhand.bench.storage.run_folder import RunFolder, load_run
 from evenhand.bench.storage.stored_run import StoredRun
 from evenhand.bench.storage.title_block import read_title_block
-from evenhand.bench.suites.audit_config import Audit, evaluation_config_for
+from evenhand.bench.suites.audit_config import Audit, evaluation_config_for, relative_folder
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
 from evenhand.metrics.table import PERSON_KINDS
@@ -125,8 +125,11 @@ def audit(
         suite=chosen.origin,
         images=listed.card.digest,
         base=_base(base, listed),
+        folder=relative_folder(folder, target),
     )
     with locked(target), quiet_loaders(), progress or Progress() as shown:
+        if out is None:
+            RunFolder(target).check_same_images(spec)
         _Session(
             audit=spec,
             folder=folder,
@@ -254,9 +257,12 @@ class _Session:
             store.path(one.key).relative_to(store.root.parent).as_posix() if one.status == "ok" else ""
             for one in imported
         ]
-        if not (images["status"] == "ok").any():
-            first = images.iloc[0]
-            raise EvenhandError(f"no image of the list is usable: {first['file']!r} {first['reason']}")
+        people = images[images["kind"].isin(PERSON_KINDS)]
+        if not (people["status"] == "ok").any():
+            first = people.iloc[0]
+            raise EvenhandError(
+                f"no image of people in the list is usable: {first['file']!r} {first['reason']}"
+            )
         return images
 
     def _read_anchors(self, images: pd.DataFrame) -> Anchors | None:

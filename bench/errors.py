@@ -26,8 +26,16 @@ class EvenhandError(Exception):
         super().__init__(one_line(message))
 
 
-class NotInstalledError(EvenhandError):
+class MachineError(EvenhandError):
+    """Something is wrong with this machine, not with what was asked for; repeat the call once it is fixed."""
+
+
+class NotInstalledError(MachineError):
     """Weights or a package are not on this machine; what is there but damaged raises another error."""
+
+
+class MethodError(EvenhandError):
+    """A method fails with its parameters; it may work with others."""
 
 
 class IncompleteRunError(EvenhandError):

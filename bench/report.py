@@ -62,7 +62,8 @@ def write_report(folder: Path, *, title_block: Path | None = None) -> Path:
     if title_block is not None:
         keep_title_block(title_block, folder / TITLE_BLOCK_FILE)
     labels = labels_frame(run_folder, run.results)
-    gallery = render_gallery(images_frame(run_folder, run.results, labels), labels, run.results)
+    images = images_frame(run_folder, run.results, labels)
+    gallery = render_gallery(images, labels, run.results, folder=folder)
     links = links_of(gallery.units, changes=not run.results[0].spec.external) if gallery else None
     page = render_report(run, gallery=links, title_block=run_folder.title_block())
     path = folder / REPORT_FILE

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evenhand.bench.engines import check_engine, start
 from evenhand.bench.engines.prefetch import DrawPrefetch, FitPrefetch
-from evenhand.bench.engines.worker import Assignment, Done
+from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.engines.worker_pool import WorkerPool
 from evenhand.bench.errors import EvenhandError, IncompleteRunError
 from evenhand.bench.fetching.estimate import run_size, size_lines
@@ -33,6 +33,7 @@ from evenhand.bench.stages.fit import fit_in_run
 from evenhand.bench.stages.generate import Drawing, Job, image_rows
 from evenhand.bench.stages.loop_images import LoopImages
 from evenhand.bench.stages.measure import Evaluation, Vectors
+from evenhand.bench.stages.method_failure import method_at_work
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.trial_batch import time_first_images
 from evenhand.bench.stages.write import (
@@ -136,7 +137,6 @@ class _Session:
     until_decided: bool = False
     look: int = 1
     other_fits: dict[str, list[str]] = field(default_factory=dict)
-    fits_of_workers: dict[str, Done] = field(default_factory=dict)
 
     def load(self) -> None:
         """Load everything that the suite names, so that errors show before the folder is written."""
@@ -146,7 +146,8 @@ class _Session:
         _ = self.scorer, self.sampler
         self.evaluation.evaluation_config.targets(concepts(self.items))
         for use in self.uses:
-            self.model.check_method(use.method, cells=self.suite.cells())
+            with method_at_work():
+                self.model.check_method(use.method, cells=self.suite.cells())
         self.progress.finish()
 
     def run(self) -> None:
@@ -265,7 +266,7 @@ class _Session:
         most = "" if budget.exact or not budget.images else ", at most"
         self.progress.start(f"{use.label}: fit{most}", budget.images)
         with self._timed("fit_seconds", use.label):
-            fitted, sample = fit_in_run(
+            fitted, drawn = fit_in_run(
                 use,
                 suite=self.suite,
                 concepts=concepts(self.items),
@@ -274,10 +275,7 @@ class _Session:
                 progress=self.progress,
             )
         self.progress.finish()
-        done = self.fits_of_workers.get(use.label, Done())
-        self.loop_images.done(
-            fitted, edited=sample.edited | done.edited, unedited=sample.unedited | done.unedited
-        )
+        self.loop_images.done(fitted, drawn)
         return fitted
 
     def _prefetch_fits(self) -> None:
@@ -288,7 +286,7 @@ class _Session:
         pool = self._pool(missing) if len(missing) > 1 else None
         if pool is not None:
             with self._resting(), pool:
-                self.fits_of_workers = prefetch.make(pool, missing)
+                prefetch.make(pool, missing)
 
     def _drawing(self, fitted: Fitted) -> Drawing:
         return Drawing(fitted.intervention, sampler=self.sampler, protocol=self.protocol)

@@ -288,6 +288,16 @@ class Method(BaseModel, ABC):
         """
         return {}
 
+    def search_start(self, cells: Sequence[Cell]) -> dict[str, Any]:
+        """Where ``evenhand tune`` starts: the method's own values of the parameters of :meth:`space`.
+
+        A method in which a default such as ``None`` stands for a value extends it to name that value.
+
+        Args:
+            cells: The cells to balance.
+        """
+        return {name: getattr(self, name) for name in self.space()}
+
     def budget(self, *, concepts: int, cells: Sequence[Cell]) -> Budget:
         """Upper bounds on the cost of fitting ``concepts`` concepts to ``cells``, known without a model."""
         return Budget()

@@ -32,7 +32,10 @@ class Range:
 
     def __post_init__(self) -> None:
         if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError(f"range must have low < high, and low > 0 if logarithmic, got {self}")
+            raise ValueError(f"range must have low < high, and low > 0 if logarithmic, got {self!r}")
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ class Choice:
     def __post_init__(self) -> None:
         if len(self.values) < 2:
             raise ValueError(f"choice must have at least two values, got {self.values}")
+
+    def __str__(self) -> str:
+        return " or ".join(map(repr, self.values))
 
 
 Space = Mapping[str, Range | Choice]

@@ -159,12 +159,13 @@ def _write(
         version=version_of(questions),
         columns=tuple(name for name in ANSWER_COLUMNS if name != "is_gold"),
         between=BETWEEN,
+        folder=run_folder.root,
         items=tuple(items),
         repeats=tuple(repeats["image_id"]),
         questions=questions,
     )
     write_page(form, page)
-    _write_sheet(sheet, items, suite)
+    _write_sheet(sheet, form, suite)
     write_atomically(key, chosen.reindex(columns=list(KEY_COLUMNS)).to_csv(index=False).encode())
     sizes = frame.groupby("stratum", sort=True).size()
     counts = chosen["stratum"].value_counts().reindex(sizes.index, fill_value=0)
@@ -173,15 +174,15 @@ def _write(
     return Exported(batch, page, sheet, key, len(chosen), len(repeats), gold, strata[strata["drawn"] > 0])
 
 
-def _write_sheet(path: Path, items: Sequence[Item], suite: RunSpec) -> None:
+def _write_sheet(path: Path, form: Form, suite: RunSpec) -> None:
     """Write the spreadsheet, its thumbnails, and a file with the allowed values of each column."""
     attributes = list(suite.taxonomy)
     facts = [name for name in CLOSED if name != "n_people"]
     folder = path.parent / "images"
     folder.mkdir()
     rows = []
-    for item in items:
-        media, data = embed(item.path)
+    for item in form.items:
+        media, data = embed(item.path, folder=form.folder)
         name = f"{item.id}.{media.removeprefix('image/')}"
         (folder / name).write_bytes(data)
         rows.append({"image_id": item.id, THUMBNAIL: f"images/{name}"})

@@ -19,6 +19,7 @@ from evenhand.bench.cache.layout import Contents, check_size
 from evenhand.bench.cache.places import Cache
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.tables import probabilities_of
+from evenhand.bench.leaderboard.verification.answers import PROBABILITY_TOLERANCE
 from evenhand.bench.parsing.regular_file import read_regular
 from evenhand.bench.parsing.strict_parquet import read_parquet, write_parquet
 from evenhand.metrics.judges.base import Judge
@@ -34,6 +35,9 @@ PIXELS = "pixels"
 """Column with the digest of the pixels that were labelled."""
 
 _ONE_LABEL = ["key", PIXELS, "judge", "attribute"]
+
+_FILE = "file"
+"""Column with the name of the file that a label comes from."""
 
 
 def label_key(judge: Judge, attribute: str, groups: Sequence[str]) -> str:
@@ -76,6 +80,9 @@ def read_labels(
 ) -> pd.DataFrame:
     """Labels of some images in a cache, as rows of the label table with the column :data:`PIXELS`.
 
+    Two machines that push at the same time may both add the label of an image. Rounding makes the two differ
+    slightly; that of the first file by name counts, for everyone alike.
+
     Args:
         cache: The cache.
         contents: Its contents.
@@ -93,15 +100,16 @@ def read_labels(
     root, parts = cache.fetch(names) if names else Path(), []
     for name in names:
         try:
-            parts.append(_rows_of(root / name, judge=judge, attribute=attribute, groups=groups, keys=keys))
+            rows = _rows_of(root / name, judge=judge, attribute=attribute, groups=groups, keys=keys)
         except (OSError, ValueError) as fault:
             raise EvenhandError(
                 f"{root / name}: labels cannot be used ({fault}); use another cache"
             ) from fault
+        parts.append(rows.assign(**{_FILE: name}))
     parts = [part for part in parts if len(part)]
     if not parts:
         return without_labels()
-    return _without_repetition(pd.concat(parts, ignore_index=True))
+    return _without_repetition(pd.concat(parts, ignore_index=True), cache=cache).drop(columns=_FILE)
 
 
 def without_labels() -> pd.DataFrame:
@@ -144,24 +152,26 @@ def _rows_of(
     return found.assign(**{PIXELS: [pixels.hex() for pixels in rows[PIXELS][wanted]]})
 
 
-def _without_repetition(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows, each once.
+def _without_repetition(rows: pd.DataFrame, *, cache: Cache) -> pd.DataFrame:
+    """The first label of every image.
 
     Raises:
-        EvenhandError: Two rows of one image differ.
+        EvenhandError: Two labels of one image differ by more than machines do.
     """
-    if not rows.duplicated(_ONE_LABEL).any():
-        return rows
-    said = rows.assign(probabilities=rows["probabilities"].map(tuple)).drop_duplicates(
-        [*_ONE_LABEL, "status", "probabilities"]
-    )
-    twice = said[said.duplicated(_ONE_LABEL)]
-    if len(twice):
+    again = rows.duplicated(_ONE_LABEL)
+    first = rows[~again].reset_index(drop=True)
+    pairs = rows[again].merge(first, on=_ONE_LABEL, suffixes=("", "_first"))
+    both = zip(pairs["probabilities"], pairs["probabilities_first"], strict=True)
+    moved = np.array([np.abs(np.subtract(one, other)).max() for one, other in both])
+    differs = (moved > PROBABILITY_TOLERANCE) | (pairs["status"] != pairs["status_first"])
+    if differs.any():
+        pair = pairs[differs].iloc[0]
+        files = " and ".join(dict.fromkeys([pair[f"{_FILE}_first"], pair[_FILE]]))
         raise EvenhandError(
-            f"the cache has two different labels of judge {twice['judge'].iloc[0]!r} for image "
-            f"{twice['key'].iloc[0][:12]}; use another cache"
+            f"{cache.address} has two different labels of judge {pair['judge']!r} for image "
+            f"{pair['key'][:12]}, in {files}; delete the file that you do not trust, or use another cache"
         )
-    return rows.loc[said.index].reset_index(drop=True)
+    return first
 
 
 def _columns(groups: int) -> dict[str, pa.DataType]:

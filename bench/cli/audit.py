@@ -97,7 +97,7 @@ def audit(
     """
     from evenhand.bench.audit import audit as run_audit
     from evenhand.bench.external_images.answer_sheet import ANSWERS_FILE
-    from evenhand.bench.models import hub
+    from evenhand.bench.fetching import hub
     from evenhand.bench.stages.progress import Progress
 
     hub.permit(online)

@@ -214,10 +214,10 @@ def verify(
     again with the entry's parameters. On mini this takes seconds to half an
     hour; on full-size models, see the cost stated in the entry.
     """
+    from evenhand.bench.fetching import hub
     from evenhand.bench.leaderboard.entries import FRESH_FILE, VERIFICATION_FILE
     from evenhand.bench.leaderboard.verification import fresh as entry_fresh
     from evenhand.bench.leaderboard.verification import verify as entry_verify
-    from evenhand.bench.models import hub
     from evenhand.bench.stages.progress import Progress
     from evenhand.reports.leaderboard.evidence import fresh_texts, verification_text
 

@@ -52,7 +52,7 @@ def calibrate(
     different crops, option orders and wordings.
     """
     from evenhand.bench.calibration.calibrate import calibrate_run
-    from evenhand.bench.models import hub
+    from evenhand.bench.fetching import hub
 
     hub.permit(online)
     calibrated = calibrate_run(run, anchors=anchors, out=out, judge_report=judge_report)

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _guarded(arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit code; report expected errors in one line on standard error."""
-    from evenhand.bench.models import hub
+    from evenhand.bench.fetching import hub
 
     for stream in (sys.stdout, sys.stderr):
         # A terminal without a character shows ? for it; an error would come after all the work.

@@ -67,9 +67,9 @@ def export(
     With --format lora, a weight edit becomes a LoRA for diffusers, ComfyUI and A1111. Its rank is the least
     with the given error, and an image of it may differ from one of the edit by one grey level.
     """
-    from evenhand.bench.models import hub
-    from evenhand.bench.stages.export import export_fitted, export_from_run
-    from evenhand.bench.stages.lora_export import LoraExport, lines_of_run
+    from evenhand.bench.export.export import export_fitted, export_from_run
+    from evenhand.bench.export.lora_export import LoraExport, lines_of_run
+    from evenhand.bench.fetching import hub
     from evenhand.bench.stages.progress import Progress
 
     hub.permit(online)

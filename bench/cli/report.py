@@ -55,6 +55,8 @@ def report(
 
     # A folder that does not exist is refused where it is read; a lock would create it.
     with locked(run) if run.is_dir() else nullcontext():
+        if manifest or sign_with:
+            _check_files(run)
         _write(run, title_block=title_block, open_report=open_report, pdf=pdf)
         if manifest or sign_with:
             _write_manifest(run, sign_with)
@@ -69,6 +71,14 @@ def _write(run: Path, *, title_block: Path | None, open_report: bool, pdf: bool)
         from evenhand.bench.pdf import write_pdf
 
         typer.echo(f"pdf: {write_pdf(path)}")
+
+
+def _check_files(run: Path) -> None:
+    """Check what no report shows, so that nobody signs damaged files unseen."""
+    from evenhand.bench.storage.fits import check_interventions
+    from evenhand.bench.storage.run_folder import load_run
+
+    check_interventions(run, [result.spec.method for result in load_run(run).results])
 
 
 def _write_manifest(run: Path, key: Path | None) -> None:

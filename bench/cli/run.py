@@ -106,7 +106,7 @@ def run(
         options = {"methods": methods, "limit": limit, "fits": fits, "until_decided": until_decided}
         _dry_run(chosen, names=[suite, *filter(None, [model])], as_json=as_json, **options)
         return
-    from evenhand.bench.models import hub
+    from evenhand.bench.fetching import hub
     from evenhand.bench.run import evaluate
     from evenhand.bench.stages.progress import Progress
 

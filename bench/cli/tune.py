@@ -39,7 +39,7 @@ def tune(
     Scored prompts and concepts are never used. To resume an interrupted search, repeat the command.
     """
     from evenhand.bench.cli.console import write_json, write_table
-    from evenhand.bench.models import hub
+    from evenhand.bench.fetching import hub
     from evenhand.bench.stages.progress import Progress
     from evenhand.bench.suites.suite import load_suite
     from evenhand.bench.tuning.summary import closing_lines, trial_table, write_page

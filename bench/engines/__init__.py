@@ -11,6 +11,7 @@ import importlib.util
 
 import torch
 
+from evenhand.bench.engines.script_guard import end_if_imported_again
 from evenhand.bench.engines.worker import Assignment
 from evenhand.bench.engines.worker_pool import WorkerPool
 from evenhand.bench.errors import EvenhandError, unknown
@@ -24,7 +25,9 @@ def check_engine(engine: str, *, workers: int) -> None:
 
     Raises:
         EvenhandError: The engine is unknown or not installed, or the number of workers is negative.
+        SystemExit: This process is a worker that imports the script of the run.
     """
+    end_if_imported_again()
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     if engine == "ray" and importlib.util.find_spec("ray") is None:

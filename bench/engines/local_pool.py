@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 
+from evenhand.bench.engines.script_guard import IMPORTED_AGAIN, script_without_guard
 from evenhand.bench.engines.worker import Assignment, Block, Done, Worker
 from evenhand.bench.engines.worker_pool import Role, WorkerHandle, WorkerLostError, WorkerPool
 
@@ -95,6 +96,8 @@ class _Process(WorkerHandle):
             found = self.pipe.recv()
         except (EOFError, OSError) as fault:
             self._process.join()
+            if self._process.exitcode == IMPORTED_AGAIN:
+                raise script_without_guard() from fault
             reason = _exit_reason(self._process.exitcode)
             raise WorkerLostError(f"process {self._process.pid}, {reason}") from fault
         return cast(Done | Exception, found)
@@ -106,7 +109,9 @@ class _Process(WorkerHandle):
 
 
 def _exit_reason(code: int | None) -> str:
-    return f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    if code is not None and code < 0:
+        return f"killed by signal {-code}, possibly out of memory"
+    return f"exit code {code}, after the error above"
 
 
 def _serve(pipe: Connection, assignment: Assignment, cores: int, accelerator: str | None) -> None:

@@ -54,24 +54,22 @@ class FitPrefetch:
         """The methods that have no stored fit, without those whose fit draws and trains nothing."""
         return [use for use in uses if self._costs(use) and not self._is_stored(use)]
 
-    def make(self, pool: WorkerPool, uses: Iterable[MethodUse]) -> dict[str, Done]:
-        """Fit every method, each in one worker; returns the results by label.
+    def make(self, pool: WorkerPool, uses: Iterable[MethodUse]) -> None:
+        """Fit every method, each in one worker.
 
         Raises:
             EvenhandError: See :meth:`Scheduler.run`.
         """
-        blocks, found = [FitBlock(use.label, use, self.concepts) for use in uses], {}
+        blocks = [FitBlock(use.label, use, self.concepts) for use in uses]
         progress = self.evaluation.progress
 
         def done(block: Block, result: Done) -> None:
-            found[block.method] = result
             self.spend("fit_seconds", block.method, result.seconds)
             progress.advance(1)
 
         progress.start("all methods: fit", len(blocks))
         Scheduler(pool, following=lambda block: None, done=done).run(draw=blocks)
         progress.finish()
-        return found
 
     def _costs(self, use: MethodUse) -> bool:
         budget = use.method.budget(concepts=len(self.concepts), cells=self.suite.cells())

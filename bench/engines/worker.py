@@ -105,14 +105,10 @@ class Done:
     Attributes:
         seconds: Duration.
         statuses: Statuses of the generated images by key.
-        edited: Keys of the images of edited models that a fit needed.
-        unedited: Keys of the images of the baseline that a fit needed.
     """
 
     seconds: float = 0.0
     statuses: Mapping[str, str] = field(default_factory=dict)
-    edited: frozenset[str] = frozenset()
-    unedited: frozenset[str] = frozenset()
 
 
 class WorkerFaultError(RuntimeError):
@@ -162,7 +158,7 @@ class Worker:
         torch.set_num_threads(self._cores)
 
     def _fit(self, block: FitBlock) -> Done:
-        _, sample = fit_in_run(
+        fit_in_run(
             block.use,
             suite=self._suite,
             concepts=block.concepts,
@@ -170,7 +166,7 @@ class Worker:
             evaluation=self._evaluation,
             progress=Progress(quiet=True),
         )
-        return Done(edited=frozenset(sample.edited), unedited=frozenset(sample.unedited))
+        return Done()
 
     def _draw(self, block: DrawBlock) -> dict[str, str]:
         statuses: dict[str, str] = {}

@@ -40,6 +40,7 @@ class WorkerHandle(ABC):
 
         Raises:
             WorkerLostError: The worker has ended.
+            EvenhandError: No worker can work, because the script that starts them has no guard.
         """
 
 
@@ -133,8 +134,7 @@ class Scheduler:
         self._losses[block] += 1
         if self._losses[block] == MAX_LOSSES:
             raise EvenhandError(
-                f"{MAX_LOSSES} workers ended on the same block of {block.method} ({loss}), "
-                "possibly out of memory; "
+                f"{MAX_LOSSES} workers ended on the same block of {block.method} ({loss}); "
                 "use fewer --workers and run the same command again"
             ) from loss
         _log.warning("a worker ended (%s); its block is repeated", loss)

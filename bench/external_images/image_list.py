@@ -15,6 +15,7 @@ from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_csv import CsvFile, show
 from evenhand.bench.prompts.prompt_set import Prompt, make_prompt
 from evenhand.bench.results.result import PromptSetCard
+from evenhand.metrics.table import PERSON_KINDS
 from evenhand.metrics.terms import format_cell
 
 REQUIRED = ("file", "prompt", "concept")
@@ -103,8 +104,8 @@ def read_list(
         data: The content of the CSV, if it is not written yet; ``None`` to read it.
 
     Raises:
-        EvenhandError: The file is malformed, has duplicate files or images or conflicting descriptions of a
-            prompt, or the models have different prompts.
+        EvenhandError: The file is malformed, has no images of people, has duplicate files or images or
+            conflicting descriptions of a prompt, or the models have different prompts.
     """
     file = CsvFile("image list", path, data)
     rows: list[Listed] = []
@@ -116,6 +117,11 @@ def read_list(
         except ValueError as fault:
             raise file.fault(line, str(fault)) from fault
         rows.append(row)
+    if not any(row.prompt.kind in PERSON_KINDS for row in rows):
+        raise EvenhandError(
+            f"{path}: every image has kind 'unrelated', so there are no people to judge; add images of "
+            "people, or correct the column kind"
+        )
     numbered = _numbered(rows)
     _check_models(numbered, path)
     digest = _digest(numbered)

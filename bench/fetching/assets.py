@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.bench.models.hub import offline
+from evenhand.bench.fetching.hub import offline
 from evenhand.bench.models.loading import find_model, list_models
 from evenhand.bench.models.single_file import is_checkpoint
 from evenhand.bench.prompts.selection import method_uses

@@ -10,7 +10,7 @@ from typing import Literal
 from evenhand.bench.errors import EvenhandError, some_of
 from evenhand.bench.fetching.assets import Asset
 from evenhand.bench.fetching.facts import SourceFacts, source_facts
-from evenhand.bench.models.hub import offline
+from evenhand.bench.fetching.hub import offline
 from evenhand.bench.storage.files import copy_atomically
 from evenhand.metrics.vision.weight_source import (
     WeightSource,

@@ -14,7 +14,7 @@ from evenhand.bench.doctor import Check
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.fetching.assets import Asset, assets_of_suite
 from evenhand.bench.fetching.fetch import advice
-from evenhand.bench.models.hub import offline
+from evenhand.bench.fetching.hub import offline
 from evenhand.bench.models.large_models import WEIGHT_BYTES, is_quantized
 from evenhand.bench.models.loading import find_model
 from evenhand.bench.models.pipelines import U_NETS

@@ -53,16 +53,24 @@ def documented(subject: Subject) -> str:
 
 def space_holds_released_values(subject: Subject) -> str:
     """The search space names parameters and contains their released values."""
-    cls = type(subject.method)
-    space = cls.space()
+    fields, space = type(subject.method).model_fields, subject.method.space()
     if not space:
         raise NotApplicableError("space() is empty: nothing to tune")
-    for name, values in space.items():
-        if name not in cls.model_fields:
+    for name in space:
+        if name not in fields:
             raise ViolationError(f"space() names {name!r}, which is not a parameter; remove it")
-        default = cls.model_fields[name].default
-        if default is not None and default not in values:
-            raise ViolationError(f"space() of {name!r} lacks its released value {default!r}; include it")
+    defaults = {
+        name: info.get_default(call_default_factory=True)
+        for name, info in fields.items()
+        if not info.is_required()
+    }
+    released = subject.method.model_copy(update=defaults).search_start(subject.cells)
+    for name, values in space.items():
+        if released[name] not in values:
+            raise ViolationError(
+                f"space() of {name!r} lacks its released value {released[name]!r}; include it, or let "
+                "search_start() name the value that it stands for"
+            )
     return ", ".join(space)
 
 

@@ -20,6 +20,7 @@ from evenhand.bench.models.memory import memory_needed
 from evenhand.bench.models.pipelines import check_class
 from evenhand.bench.models.sampler import BatchSampler, Sampler
 from evenhand.bench.models.single_file import checkpoint_source, is_checkpoint, load_checkpoint
+from evenhand.bench.models.solvers import check_scheduler
 from evenhand.bench.models.sources import Source, folder_source, hub_source, read_index
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.models.whole_pipeline import PipelineSampler, WholePipeline
@@ -154,6 +155,7 @@ def _check_parts(model: Model) -> None:
     text = model.encode(["a"])
     if model.family == "video":
         return
+    check_scheduler(model.scheduler, model=model.name)
     side = 2 ** len(model.unet.config.block_out_channels)
     shape = 1, model.unet.config.in_channels, side, side
     blank = torch.zeros(shape, device=model.device, dtype=model.unet.dtype)

@@ -28,6 +28,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models import memory
 from evenhand.bench.models.compilation import Networks, compiled, uncompiled
 from evenhand.bench.models.large_models import check_u_net_protocol
+from evenhand.bench.models.solvers import SOLVERS, solver_of
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.suites.suite import Protocol
 from evenhand.methods.base import Images, Intervention, TextStates
@@ -41,15 +42,6 @@ Drawn = tuple[Images, NDArray[np.bool_]]
 
 MAX_QUEUED = 2
 """Maximum number of batches per core that are started before the first one is returned."""
-
-SOLVERS = {
-    "dpmsolver++": "DPMSolverMultistepScheduler",
-    "ddim": "DDIMScheduler",
-    "euler": "EulerDiscreteScheduler",
-    "lms": "LMSDiscreteScheduler",
-    "pndm": "PNDMScheduler",
-    "unipc": "UniPCMultistepScheduler",
-}
 
 
 def _transposed(branches: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
@@ -224,7 +216,7 @@ class Sampler(BatchSampler):
 
     Raises:
         EvenhandError: The model generates videos or is not a U-Net model, or the solver is not one of
-            :data:`SOLVERS`.
+            :data:`~evenhand.bench.models.solvers.SOLVERS` or does not support the model's noise schedule.
     """
 
     model: UNetModel
@@ -237,8 +229,6 @@ class Sampler(BatchSampler):
         cores: int | None = None,
         networks: Networks | None = None,
     ) -> None:
-        import diffusers
-
         unet_model = as_unet_model(model)
         if model.family == "video":
             raise EvenhandError(
@@ -254,9 +244,7 @@ class Sampler(BatchSampler):
         super().__init__(model, protocol, cores=cores)
         chosen = compiled if protocol.compilation == "whole" else uncompiled
         self.networks = networks or chosen(unet_model)
-        self._scheduler = getattr(diffusers, SOLVERS[protocol.solver]).from_config(
-            unet_model.scheduler.config
-        )
+        self._scheduler = solver_of(unet_model.scheduler, protocol.solver, model=model.name)
         scale = 2 ** (len(unet_model.vae.config.block_out_channels) - 1)
         channels = unet_model.unet.config.in_channels
         self._now = threading.local()

@@ -24,6 +24,9 @@ from evenhand.methods.hooks import RowChange, Site
 CACHED_TEXTS = 1024
 """Number of texts whose states are kept: 0.2 GB for Stable Diffusion 1.x in ``float32``, 0.6 GB for SDXL."""
 
+SMALLEST_SIGNAL = 2**-24
+"""What diffusers' solvers take for a signal of 0."""
+
 _Encoded = tuple[Tensor, Tensor, tuple[int, ...]]
 """States, pooled vector (empty unless SDXL) and token ids of one text."""
 
@@ -233,8 +236,9 @@ class UNetModel(Model):
 
     @property
     def alphas_cumprod(self) -> Tensor:
-        """The noise schedule: cumulative product of alphas at every training timestep, ``(T,)``."""
-        alphas: Tensor = self.scheduler.alphas_cumprod.to(self.device)
+        """The noise schedule: cumulative product of alphas at every training timestep, ``(T,)``, above 0."""
+        # A schedule with zero terminal SNR ends at 0, by which methods would divide.
+        alphas: Tensor = self.scheduler.alphas_cumprod.to(self.device).clamp(min=SMALLEST_SIGNAL)
         return alphas
 
     def latents(self, images: Images) -> Tensor:

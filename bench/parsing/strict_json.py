@@ -21,17 +21,24 @@ MAX_CHARACTERS = 20_000
 LARGEST = 1e15
 """Largest absolute value of a number; results are far below it."""
 
+_RECREATE = "recreate it with `evenhand board submit`"
+
 _HIDDEN = ("Cc", "Cs", "Co", "Cn")
 """Unicode categories that are rejected: control, surrogate, private-use and unassigned characters."""
 
 _DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-def read_json(path: Path, *, max_bytes: int) -> Any:
+def read_json(path: Path, *, max_bytes: int, remedy: str = _RECREATE) -> Any:
     """The value in a JSON file; stricter than JSON itself.
 
     Rejects files above ``max_bytes``, duplicate keys, numbers that are not finite or exceed :data:`LARGEST`,
     deep nesting, long strings, and strings with control or direction-changing characters.
+
+    Args:
+        path: The file.
+        max_bytes: Maximum size.
+        remedy: What to do if it is rejected.
 
     Raises:
         EvenhandError: The file cannot be read or is rejected.
@@ -48,9 +55,9 @@ def read_json(path: Path, *, max_bytes: int) -> Any:
         for text in _texts(value):
             _check_text(text)
     except RecursionError as fault:
-        raise _fault(path, "it is nested too deeply") from fault
+        raise EvenhandError(f"{path}: cannot be read (it is nested too deeply); {remedy}") from fault
     except (OSError, ValueError) as fault:
-        raise _fault(path, str(fault)) from fault
+        raise EvenhandError(f"{path}: cannot be read ({fault}); {remedy}") from fault
     return value
 
 
@@ -67,10 +74,6 @@ def load_json(path: Path, *, max_bytes: int) -> Any:
         _check_length(text)
         text.encode("utf-8")
     return value
-
-
-def _fault(path: Path, reason: str) -> EvenhandError:
-    return EvenhandError(f"{path}: cannot be read ({reason}); recreate it with `evenhand board submit`")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.policy.strength import ranked
 from evenhand.bench.prompts.plan import concepts, make_plan
+from evenhand.bench.prompts.prompt_set import load_prompt_set, select
 from evenhand.bench.registry.method_spec import MAX_FITS, MethodUse, local_methods, parse_method
 from evenhand.bench.results.result import BASE
 from evenhand.bench.suites.fit_length import lengthened
@@ -18,17 +19,40 @@ if TYPE_CHECKING:
 
 
 def resolve(suite: str | Suite, *, limit: int, fits: int = 0) -> Suite:
-    """The suite with at most ``limit`` prompts of every prompt set, and ``fits`` fits of every method."""
+    """The suite with at most ``limit`` prompts of every prompt set, and ``fits`` fits of every method.
+
+    Raises:
+        EvenhandError: A number is out of range, a prompt set is unknown, or no prompt is neutral.
+    """
     resolved = suite if isinstance(suite, Suite) else load_suite(suite)
     if limit < 0:
         raise EvenhandError(f"limit must be a non-negative integer, got {limit}; use 0 for all prompts")
     if not 0 <= fits <= MAX_FITS:
         raise EvenhandError(f"fits must be at most {MAX_FITS}, got {fits}; use 0 for those of the suite")
     resolved = resolved.model_copy(update={"fits": fits or resolved.fits})
-    if not limit:
-        return resolved
-    uses = tuple(use.model_copy(update={"limit": min(limit, use.limit or limit)}) for use in resolved.prompts)
-    return resolved.model_copy(update={"prompts": uses})
+    if limit:
+        uses = [use.model_copy(update={"limit": min(limit, use.limit or limit)}) for use in resolved.prompts]
+        resolved = resolved.model_copy(update={"prompts": tuple(uses)})
+    require_neutral(resolved, table="prompts")
+    return resolved
+
+
+def require_neutral(suite: Suite, *, table: str) -> None:
+    """Check that a suite has prompts whose shares can be measured and balanced.
+
+    Args:
+        suite: The suite.
+        table: The table of its file that names the prompts.
+
+    Raises:
+        EvenhandError: No prompt is neutral, or a prompt set is unknown.
+    """
+    used = (prompt for use in suite.prompts for prompt in select(load_prompt_set(use.name), use))
+    if not any(prompt.kind == "neutral" for prompt in used):
+        raise EvenhandError(
+            f"suite {suite.name!r} selects no neutral prompts, so there are no shares to measure and "
+            f"balance; add a [[{table}]] table with some, or extend kinds or limit of one that it has"
+        )
 
 
 def method_uses(suite: Suite, methods: Sequence[str | Method | type[Method]] | None) -> list[MethodUse]:

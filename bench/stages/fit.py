@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, MethodError
 from evenhand.bench.models.memory import memory_needed
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.models.unet import Model
@@ -19,7 +19,9 @@ from evenhand.bench.prompts.plan import image_key
 from evenhand.bench.registry.method_spec import MethodUse, check_intervention
 from evenhand.bench.stages.checkpoint import FitCheckpoint
 from evenhand.bench.stages.measure import Evaluation
+from evenhand.bench.stages.method_failure import method_at_work, network_of_machine
 from evenhand.bench.stages.progress import Progress
+from evenhand.bench.storage.fit_images import FitImages
 from evenhand.bench.storage.fits import Fitted, fit_folder, fit_identity, load_fit, write_cost
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.suites.suite import Suite
@@ -51,9 +53,8 @@ class CountedSample:
     protocol: str
     progress: Progress
     images: int = 0
-    edited: set[str] = field(default_factory=set)
-    unedited: set[str] = field(default_factory=set)
-    """Keys of the images of edited models and of the baseline, for those who delete them after the fit."""
+    drawn: FitImages = field(default_factory=FitImages)
+    """Which images they are, for those who delete them after the fit."""
 
     def __call__(
         self,
@@ -66,12 +67,12 @@ class CountedSample:
         """Generate images of ``prompts`` with an intervention.
 
         Raises:
-            EvenhandError: An image has non-finite pixels, because the edit has diverged.
+            MethodError: An image has non-finite pixels, because the edit has diverged.
         """
         self.images += len(prompts)
         digest = intervention.digest() if intervention else ""
         keys = [self._key(p, s, digest, negative_prompt) for p, s in zip(prompts, seeds, strict=True)]
-        (self.edited if digest else self.unedited).update(keys)
+        self.drawn.add(keys, edited=bool(digest))
         protocol = self.sampler.protocol
         made: Images = np.empty((len(keys), protocol.height, protocol.width, 3), dtype=np.uint8)
         # An observing intervention must observe the generation of every image.
@@ -125,8 +126,8 @@ class CountedSample:
         )
 
 
-def _not_finite() -> EvenhandError:
-    return EvenhandError("the edit of the method produces images with non-finite pixels; lower its step size")
+def _not_finite() -> MethodError:
+    return MethodError("the edit of the method produces images with non-finite pixels; lower its step size")
 
 
 @dataclass
@@ -205,7 +206,7 @@ def fit_in_run(
     sampler: BatchSampler,
     evaluation: Evaluation,
     progress: Progress,
-) -> tuple[Fitted, CountedSample]:
+) -> tuple[Fitted, FitImages]:
     """Fit a method of a run with the run's judges and scorer; see :func:`fit`.
 
     Args:
@@ -217,14 +218,17 @@ def fit_in_run(
         progress: Reports every image.
 
     Returns:
-        The fit, and the sampler that knows which images it needed.
+        The fit, and the images that it needed, in this session and in those before it.
 
     Raises:
         EvenhandError: See :func:`fit`.
     """
     run_folder, scorer = evaluation.run_folder, evaluation.scorer
     steering = use.method.steering_judge
-    sample = CountedSample(sampler, run_folder.images, suite.protocol.model_dump_json(), progress)
+    folder = fit_folder(run_folder.root, use.label)
+    drawn = FitImages(folder)
+    protocol = suite.protocol.model_dump_json()
+    sample = CountedSample(sampler, run_folder.images, protocol, progress, drawn=drawn)
     fitted = fit(
         use,
         suite=suite,
@@ -233,9 +237,9 @@ def fit_in_run(
         judge=CountedJudge(steering, evaluation.judges.get(steering or "")),
         image_features=scorer.embed if scorer else None,
         clip=scorer,
-        folder=fit_folder(run_folder.root, use.label),
+        folder=folder,
     )
-    return fitted, sample
+    return fitted, drawn
 
 
 def fit(
@@ -264,11 +268,13 @@ def fit(
         folder: ``RUN/interventions/<method>``.
 
     Raises:
-        EvenhandError: The method does not support the model or the cells, or its fit fails.
+        MethodError: The fit fails with these parameters.
+        EvenhandError: The method does not support the model or the cells, or this machine lacks something.
     """
     cells = suite.cells()
     model = sample.sampler.model
-    model.check_method(use.method, cells=cells)
+    with method_at_work():
+        model.check_method(use.method, cells=cells)
     identity = fit_identity(
         use, suite=suite, concepts=concepts, model=model.revision, protocol=sample.protocol
     )
@@ -289,12 +295,12 @@ def fit(
         judge=judge,
         image_features=image_features,
         clip=clip,
-        encoder=load_encoder,
-        person_masks=load_segmenter,
+        encoder=network_of_machine(load_encoder),
+        person_masks=network_of_machine(load_segmenter),
         checkpoint=checkpoint,
     )
     # The number of threads changes the last bits of a factorization, and so all images of an edit.
-    with one_thread(), memory_needed(f"fit {use.label}", remedy=_SMALLER):
+    with one_thread(), memory_needed(f"fit {use.label}", remedy=_SMALLER), method_at_work():
         fitted = use.method.fit(task)
     check_intervention(use.method, fitted)
     save(fitted, folder)

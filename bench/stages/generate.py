@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.sampler import BatchSampler
 from evenhand.bench.prompts.plan import Item, image_key
+from evenhand.bench.stages.method_failure import method_at_work
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.images import ImageStore
 from evenhand.methods.base import Images, Intervention
@@ -48,6 +50,10 @@ class Drawing:
         self.intervention = intervention
         self.sampler = sampler
         self.protocol = protocol
+
+    @property
+    def _is_baseline(self) -> bool:
+        return type(self.intervention) is Intervention and not any(self._digests.values())
 
     @cached_property
     def _rewrites(self) -> bool:
@@ -122,6 +128,7 @@ class Drawing:
         Raises:
             EvenhandError: The model draws no finite image in the first batch. Only without an edit: that a
                 method breaks the model is a result, and recorded.
+            MethodError: The method cannot draw with its parameters.
         """
 
         def keep(start: int, images: Images, finite: NDArray[np.bool_]) -> None:
@@ -138,7 +145,8 @@ class Drawing:
             done(statuses)
 
         texts, seeds = [job.text for job in jobs], [job.item.seed for job in jobs]
-        self.sampler.draw(texts, seeds, on_batch=keep, intervention=self._variants[variant])
+        with nullcontext() if self._is_baseline else method_at_work():
+            self.sampler.draw(texts, seeds, on_batch=keep, intervention=self._variants[variant])
 
 
 def by_variant(jobs: Iterable[Job]) -> list[tuple[str, list[Job]]]:

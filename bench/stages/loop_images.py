@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from evenhand.bench.prompts.plan import Item
 from evenhand.bench.stages.generate import Drawing
+from evenhand.bench.storage.fit_images import FitImages
 from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.images import ImageStore
 
@@ -24,24 +25,26 @@ class LoopImages:
     store: ImageStore
     drawing: Callable[[Fitted], Drawing]
     items: Sequence[Item]
-    shared: set[str] = field(default_factory=set)
+    _done: list[FitImages] = field(default_factory=list)
 
-    def done(self, fitted: Fitted, *, edited: Set[str], unedited: Set[str]) -> None:
+    def done(self, fitted: Fitted, images: FitImages) -> None:
         """Delete the images of one fit, except those of the baseline, which other fits may need.
 
         Args:
             fitted: The fit.
-            edited: Keys of its images of edited models.
-            unedited: Keys of its images of the baseline.
+            images: Its images, including those from before an interruption.
         """
-        self.shared |= unedited
-        if edited:
-            self.store.remove(edited - self._planned(fitted))
+        self._done.append(images)
+        if images.edited:
+            self.store.remove(images.edited - self._planned(fitted))
 
     def all_done(self, fits: Iterable[Fitted]) -> None:
         """Delete the images of the baseline that only fits needed."""
-        if self.shared:
-            self.store.remove(self.shared.difference(*map(self._planned, fits)))
+        shared = set[str]().union(*(images.unedited for images in self._done))
+        if shared:
+            self.store.remove(shared.difference(*map(self._planned, fits)))
+        for images in self._done:
+            images.forget()
 
     def _planned(self, fitted: Fitted) -> set[str]:
         return {job.key for job in self.drawing(fitted).jobs(self.items)}

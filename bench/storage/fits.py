@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.strict_json import LARGEST, load_json
-from evenhand.bench.registry.method_spec import MethodUse
+from evenhand.bench.registry.entry_points import METHODS
+from evenhand.bench.registry.method_spec import MethodUse, method_class
+from evenhand.bench.results.method_card import MethodCard
 from evenhand.bench.storage.files import folder_name, write_atomically
 from evenhand.bench.suites.suite import Suite
 from evenhand.bench.suites.targets import UNIFORM
@@ -213,6 +215,39 @@ def read_fit(folder: Path, use: MethodUse, identity: FitIdentity) -> Fitted | No
         return Fitted(intervention=intervention, cache=cache, **counted)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise EvenhandError(f"{folder / COST_FILE}: it is damaged ({fault!r})") from fault
+
+
+def stored_intervention(run: Path, card: MethodCard) -> Intervention:
+    """The intervention of a method of a run, checked to be the one of its result.
+
+    Args:
+        run: Folder of the run.
+        card: The method, as the result of the run states it.
+
+    Raises:
+        EvenhandError: A file is missing or damaged, or the method is not registered.
+    """
+    kind, folder = method_class(card.name), fit_folder(run, card.label)
+    try:
+        found = load(folder, kind)
+        if found.digest() == card.intervention:
+            return found
+        reason = f"the intervention in {folder} is not the one of the result of {card.label}"
+    except EvenhandError as fault:
+        reason = str(fault).removesuffix("; fit it again")
+    raise EvenhandError(f"{reason}; run the same `evenhand run` command again, which fits it again")
+
+
+def check_interventions(run: Path, cards: Iterable[MethodCard]) -> None:
+    """Check the stored interventions of a run; those of methods that are not registered are left out.
+
+    Raises:
+        EvenhandError: See :func:`stored_intervention`.
+    """
+    known = METHODS.names()
+    for card in cards:
+        if card.name in known and fit_folder(run, card.label).is_dir():
+            stored_intervention(run, card)
 
 
 def _count(value: Any) -> int:

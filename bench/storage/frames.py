@@ -27,7 +27,7 @@ def images_frame(run_folder: RunFolder, results: Sequence[Result], labels: pd.Da
     Raises:
         EvenhandError: An image has an invalid key, or an invalid cell.
     """
-    table = run_folder.image_table.read()
+    table = run_folder.image_table.read(whole=True)
     if not len(table):
         return table
     order = {result.spec.method.label: place for place, result in enumerate(results)}
@@ -62,7 +62,7 @@ def labels_frame(run_folder: RunFolder, results: Sequence[Result]) -> pd.DataFra
         run_folder: The folder.
         results: The results of the run.
     """
-    rows = run_folder.labels.read(compact=True)
+    rows = run_folder.labels.read(compact=True, whole=True)
     if not len(rows):
         return pd.DataFrame(columns=[*run_folder.labels.keys, "family", "label", "confidence", "status"])
     current = {judge.name: judge.version for result in results for judge in result.spec.judges}

@@ -65,11 +65,12 @@ def check_manifest(folder: Path) -> int:
     path = folder / MANIFEST_FILE
     if not path.is_file():
         raise EvenhandError(f"{path}: no manifest; write it with `evenhand report {folder} --manifest`")
+    remedy = _remedy(folder)
     try:
-        rows = read_json(path, max_bytes=MAX_BYTES)["files"]
+        rows = read_json(path, max_bytes=MAX_BYTES, remedy=remedy)["files"]
         listed = {str(row["path"]): str(row["sha256"]) for row in rows}
     except (KeyError, TypeError) as fault:
-        raise EvenhandError(f"{path}: not a manifest ({fault!r}); write it again") from fault
+        raise EvenhandError(f"{path}: not a manifest ({fault!r}); {remedy}") from fault
     found = dict(_files(folder))
     linked = {name for name, path in found.items() if path.is_symlink()}
     files = {name: path for name, path in found.items() if name not in linked}
@@ -79,8 +80,18 @@ def check_manifest(folder: Path) -> int:
         ("changed", [name for name in listed if name in files and _digest(files[name]) != listed[name]]),
     ):
         if names:
-            raise EvenhandError(f"{folder}: files do not match {MANIFEST_FILE}: {problem}: {some_of(names)}")
+            raise EvenhandError(
+                f"{folder}: files do not match {MANIFEST_FILE}: {problem}: {some_of(names)}; {remedy}"
+            )
     return len(listed)
+
+
+def _remedy(folder: Path) -> str:
+    """What to do about a manifest that cannot be used: it is not rewritten for files of others."""
+    return (
+        "get the folder again from who made it, or, if you made it and trust its files, run "
+        f"`evenhand report {folder} --manifest`"
+    )
 
 
 def signature_of(path: Path) -> Path:
@@ -135,11 +146,16 @@ def check_signature(path: Path, *, key: Path) -> None:
     try:
         public = minisign.PublicKey.from_file(key)
     except (OSError, ValueError) as fault:
-        raise EvenhandError(f"{key}: cannot read the public key ({fault})") from fault
+        raise EvenhandError(
+            f"{key}: cannot read the public key ({fault}); give a minisign public key"
+        ) from fault
     try:
         public.verify(path.read_bytes(), minisign.Signature.from_file(signature_of(path)))
     except (OSError, ValueError) as fault:
-        raise EvenhandError(f"{path}: signature is not valid for {key} ({fault})") from fault
+        raise EvenhandError(
+            f"{path}: signature is not valid for {key} ({fault}); get the folder and the key again from who "
+            f"signed it, or sign your own folder again with `evenhand report {path.parent} --sign-with KEY`"
+        ) from fault
 
 
 def has_password(key: Path) -> bool:

@@ -130,9 +130,7 @@ class RunFolder:
         try:
             kept = read_suite(path)
         except EvenhandError as fault:
-            raise EvenhandError(
-                f"{fault}; remove the file and run the same command again to resume"
-            ) from fault
+            raise _damaged(fault) from fault
         if kept.digest() == suite.digest():
             return
         if _unlimited(kept) == _unlimited(suite):
@@ -177,6 +175,20 @@ class RunFolder:
             )
         write_atomically(path, to_toml(audit.model_dump(mode="json")).encode())
 
+    def check_same_images(self, audit: Audit) -> None:
+        """Check that the folder has no audit of the same name of another folder of images.
+
+        Raises:
+            EvenhandError: It has, so that its results would be replaced.
+        """
+        path = self.root / AUDIT_FILE
+        if path.is_file() and (kept := read_audit(path)).folder not in ("", audit.folder):
+            other = os.path.normpath(self.root / kept.folder)
+            raise EvenhandError(
+                f"{self.root}: has the audit of another folder, {other}; give this one another --name or "
+                f"--out, or replace that one with --out {self.root}"
+            )
+
     def _check_no_other_files(self, expected: str) -> None:
         others = sorted(p.name for p in self.root.iterdir() if p.name not in RUN_FILES)
         if others:
@@ -202,10 +214,13 @@ class RunFolder:
             EvenhandError: The folder is not a run folder.
         """
         suite, audit = self.root / SUITE_FILE, self.root / AUDIT_FILE
-        if suite.is_file():
-            return read_suite(suite)
-        if audit.is_file():
-            return read_audit(audit)
+        try:
+            if suite.is_file():
+                return read_suite(suite)
+            if audit.is_file():
+                return read_audit(audit)
+        except EvenhandError as fault:
+            raise _damaged(fault) from fault
         raise EvenhandError(
             f"{self.root} is not a run folder: it has no {SUITE_FILE}; use the --out of `evenhand run`"
         )
@@ -276,6 +291,15 @@ class RunFolder:
         write_atomically(self.root / "timing.json", (json.dumps(rows, indent=1) + "\n").encode())
 
 
+def _damaged(fault: EvenhandError) -> EvenhandError:
+    """The error for the file that identifies a folder: it can be removed, not corrected by hand."""
+    reason, _, _ = str(fault).rpartition("; ")
+    return EvenhandError(
+        f"{reason or fault}; remove the file and run the same `evenhand run` or `evenhand audit` command "
+        "again"
+    )
+
+
 def default_folder(name: str, *, limit: int = 0) -> Path:
     """Folder of a run of a suite, if none is given."""
     return Path("runs", f"{name}-limit{limit}" if limit else name)
@@ -291,7 +315,7 @@ def load_run(folder: str | Path) -> StoredRun:
     """Load a finished run, with everything that its report shows.
 
     Raises:
-        EvenhandError: The folder is not a run, or has no results yet.
+        EvenhandError: The folder is not a run, has no results yet, or one of its files is damaged.
     """
     run_folder = RunFolder(Path(folder))
     run_folder.spec()
@@ -306,7 +330,8 @@ def load_run(folder: str | Path) -> StoredRun:
         timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],
         # Do not trust folders in the table: images are always inside the run folder.
         images=shown_images(
-            run_folder.image_table.read().assign(folder=""), run_folder.labels.read(compact=True)
+            run_folder.image_table.read(whole=True).assign(folder=""),
+            run_folder.labels.read(compact=True, whole=True),
         ),
     )
 

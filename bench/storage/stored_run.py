@@ -93,4 +93,6 @@ class StoredRun(Run):
         """
         from evenhand.reports.gallery.notebook import notebook_gallery
 
-        return notebook_gallery(self.images_frame(), self.labels_frame(), self.results, where=where)
+        return notebook_gallery(
+            self.images_frame(), self.labels_frame(), self.results, folder=Path(self.folder), where=where
+        )

@@ -54,30 +54,33 @@ class Table:
         if len(rows):
             write_atomically(self.parts / f"part-{uuid.uuid4().hex}.parquet", _parquet(rows))
 
-    def read(self, *, keys_only: bool = False, compact: bool = False) -> pd.DataFrame:
-        """All rows, the finished table first; damaged parts are skipped, and the run regenerates them.
+    def read(self, *, keys_only: bool = False, compact: bool = False, whole: bool = False) -> pd.DataFrame:
+        """All rows, the finished table first.
 
         Args:
             keys_only: Whether to read only the columns of the keys.
             compact: Whether strings become categories and lists stay in Arrow memory (see :func:`stacked`).
+            whole: Whether a damaged part is an error. Otherwise it is skipped, and the caller regenerates
+                its rows.
 
         Raises:
-            EvenhandError: Parts have incompatible types, so one was not written by Evenhand.
+            EvenhandError: A part is damaged, or parts have incompatible types, so one was not written by
+                Evenhand.
         """
         paths = (self.path, *sorted(self.parts.glob("part-*.parquet")))
-        tables = [_read(path, keys=self.keys, keys_only=keys_only) for path in paths]
-        whole = [table for table in tables if table is not None and len(table)]
-        if not whole:
+        tables = [_read(path, keys=self.keys, keys_only=keys_only, whole=whole) for path in paths]
+        filled = [table for table in tables if table is not None and len(table)]
+        if not filled:
             return pd.DataFrame()
         try:
-            table = pyarrow.concat_tables(whole, promote_options="permissive")
+            table = pyarrow.concat_tables(filled, promote_options="permissive")
         except pyarrow.ArrowException as fault:
             raise EvenhandError(
                 f"{self.parts}: parts of the table are incompatible ({str(fault)[:100]}); remove files that "
                 "evenhand did not write, and run the same command again"
             ) from fault
         rows = _compact(table) if compact else table.to_pandas()
-        del tables, whole, table
+        del tables, filled, table
         # Otherwise Arrow keeps the memory of all columns as they were read: 0.4 GB for a million labels.
         pyarrow.default_memory_pool().release_unused()
         return rows.drop_duplicates(self.keys, ignore_index=True)
@@ -119,7 +122,7 @@ def _is_whole(data: bytes) -> bool:
     return seal + tail[:digits] == _seal_of(head + _BLANK + tail[digits:])
 
 
-def _read(path: Path, *, keys: list[str], keys_only: bool) -> pyarrow.Table | None:
+def _read(path: Path, *, keys: list[str], keys_only: bool, whole: bool) -> pyarrow.Table | None:
     try:
         data = _content(path)
         if _is_whole(data):
@@ -132,6 +135,11 @@ def _read(path: Path, *, keys: list[str], keys_only: bool) -> pyarrow.Table | No
         return None
     except (pyarrow.ArrowException, OSError) as fault:
         _log.info("%s: %r", path, fault)
+    if whole:
+        raise EvenhandError(
+            f"{path}: table is truncated or altered; run the same `evenhand run` or `evenhand audit` command "
+            "again, which regenerates its rows"
+        )
     _log.warning("%s: table is truncated or altered; its rows are regenerated", path)
     return None
 

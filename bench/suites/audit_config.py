@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class Audit(EvaluationConfig):
         images: Digest of the image list.
         anchors: Digest of the anchors; empty for none.
         base: The model to compare the others with, if any.
+        folder: The folder of the images, relative to that of the run; empty where it is not known.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Audit(EvaluationConfig):
     images: str
     anchors: str = ""
     base: str | None = None
+    folder: str = ""
 
     @property
     def version(self) -> str:
@@ -43,7 +46,13 @@ class Audit(EvaluationConfig):
 
     def digest(self) -> str:
         """SHA-256 of all settings that affect what is measured and how."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        settings = self.model_dump(mode="json", exclude={"folder"})
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def relative_folder(images: Path, run: Path) -> str:
+    """The folder of the images relative to that of the run, which stays when both are moved together."""
+    return Path(os.path.relpath(images.resolve(), run.resolve())).as_posix()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.plan import make_plan
+from evenhand.bench.prompts.selection import require_neutral
 from evenhand.bench.suites.evaluation_config import Bootstrap
 from evenhand.bench.suites.suite import Suite
 from evenhand.metrics.table import PERSON_KINDS
@@ -13,7 +14,8 @@ def development_suite(suite: Suite) -> Suite:
     """The suite of the trials: the development prompts and judges with the model and sampler of ``suite``.
 
     Raises:
-        EvenhandError: The suite has no tuning protocol, or a development prompt or concept is scored.
+        EvenhandError: The suite has no tuning protocol, its development prompts include no neutral ones, or
+            one of them or its concept is scored.
     """
     protocol = suite.tuning
     if protocol is None:
@@ -36,6 +38,7 @@ def development_suite(suite: Suite) -> Suite:
             "searches": {},
         }
     )
+    require_neutral(development, table="tuning.prompts")
     _check_unseen(suite, development)
     return development
 

@@ -21,11 +21,44 @@ from evenhand.methods.space import Choice, Range, Space
 if TYPE_CHECKING:
     import optuna
 
+    from evenhand.methods.base import Cell, Method
+
 DIGITS = 3
 """Significant digits of proposed numbers; more would suggest a precision that no search has."""
 
 Tried = Sequence[tuple[Mapping[str, Any], float]]
 """Finished trials: parameters and score, lower is better."""
+
+
+def start_of(
+    method: Method, space: Space, *, stated: Mapping[str, Any], cells: Sequence[Cell]
+) -> dict[str, Any]:
+    """The configuration of trial 0: the suite's parameters and the method's defaults.
+
+    Args:
+        method: The method with the parameters of the suite.
+        space: The search space, possibly without some of the method's.
+        stated: The parameters as the suite writes them.
+        cells: The cells to balance.
+
+    Raises:
+        EvenhandError: The space names something that is not a parameter, or a value lies outside of it, where
+            TPE could not use it.
+    """
+    label, fields = method.info.name, type(method).model_fields
+    if strange := [name for name in method.space() if name not in fields]:
+        raise EvenhandError(f"space() of method {label!r} names {strange[0]!r}, not a parameter; remove it")
+    own = method.search_start(cells)
+    for name, domain in space.items():
+        if own[name] not in domain:
+            raise EvenhandError(
+                f"method {label!r}: the search would start at {name} = {own[name]!r}, outside its space "
+                f"({domain}); set {name} inside it in [methods.{label}] of the suite, or keep it fixed: "
+                f"evenhand tune {label}:{name}=VALUE"
+            )
+    # A record keeps the 2 of a suite, not the 2.0 that the method makes of it.
+    as_stated = {name: value for name, value in stated.items() if name in own and value == own[name]}
+    return {name: (own | as_stated)[name] for name in space}
 
 
 def quasi_random(space: Space, *, seed: int) -> Iterator[dict[str, Any]]:

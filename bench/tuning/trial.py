@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, IncompleteRunError, MethodError
 from evenhand.bench.registry.method_spec import parse_method
 from evenhand.bench.results.lookup import PRIMARY_METRIC
 from evenhand.bench.results.result import BASE, EstimateRow, Result
@@ -89,6 +89,10 @@ def run_trial(
         baseline: The run folder of the baseline.
         folder: Folder of the trials of the method.
         quiet: Whether to write no progress.
+
+    Raises:
+        EvenhandError: The trial says nothing about the configuration, because something else failed, such as
+            a package that is not installed or a folder that is in use.
     """
     suite = with_parameters(development, method, planned.parameters)
     out = folder / f"trial-{planned.number:03d}"
@@ -99,7 +103,7 @@ def run_trial(
         half.rename(out)
     try:
         run = evaluate(suite, methods=[method], out=out, progress=Progress(quiet=quiet))
-    except EvenhandError as fault:
+    except (MethodError, IncompleteRunError) as fault:
         return planned.without_result("failed", str(fault))
     result = run.result(method)
     found = _distance(result)

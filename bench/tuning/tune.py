@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from evenhand.bench.engines.script_guard import check_script, end_if_imported_again
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model, quiet_loaders
 from evenhand.bench.prompts.plan import concepts, make_plan
@@ -73,8 +75,10 @@ def tune(
 
     Raises:
         EvenhandError: The suite has no tuning protocol or scores a development prompt, the method has
-            nothing to tune, Optuna is not installed, or an existing record belongs to another search.
+            nothing to tune or a parameter outside its space, Optuna is not installed, or an existing record
+            belongs to another search.
     """
+    end_if_imported_again()
     resolved = suite if isinstance(suite, Suite) else load_suite(suite)
     name, given = spec_text.split(method, kind="method")
     table = {**resolved.methods.get(name, {}), **given}
@@ -84,6 +88,8 @@ def tune(
     space = {key: domain for key, domain in method_class(name).space().items() if key not in given}
     if not space:
         raise EvenhandError(f"method {method!r} has nothing to tune: its search space is empty")
+    own = parse_method(name, suite=development).method
+    start = search.start_of(own, space, stated=table, cells=development.cells())
     search.require_optuna()
     label = spec_text.label(name, given)
     path = record_path(Path(out), resolved.name, label)
@@ -93,6 +99,7 @@ def tune(
             label=label,
             method=name,
             space=space,
+            start=start,
             suite=resolved,
             protocol=resolved.tuning,
             development=development,
@@ -124,6 +131,7 @@ class _Search:
         label: The method as the record names it, with the parameters that were given.
         method: Its name.
         space: Its search space, without the given parameters.
+        start: The configuration of trial 0.
         suite: The suite; its table of the method has the given parameters.
         protocol: The suite's protocol.
         development: Its development suite.
@@ -138,6 +146,7 @@ class _Search:
     label: str
     method: str
     space: Space
+    start: dict[str, Any]
     suite: Suite
     protocol: Tuning
     development: Suite
@@ -231,22 +240,11 @@ class _Search:
     def _independent(self, record: TuningRecord) -> list[Planned]:
         """The trials that depend on no other: the starting configuration and the quasi-random ones."""
         drawn = search.quasi_random(self.space, seed=self._seed("quasi-random"))
-        planned = [Planned(0, "start", self._start())]
+        planned = [Planned(0, "start", self.start)]
         for number in range(1, self.protocol.quasi_random):
             planned.append(Planned(number, "quasi-random", self._affordable(drawn)))
         done = {trial.number for trial in record.trials}
         return [one for one in planned if one.number not in done]
-
-    def _start(self) -> dict[str, Any]:
-        """The suite's parameters and the method's defaults."""
-        fields = method_class(self.method).model_fields
-        known = {
-            name: info.get_default(call_default_factory=True)
-            for name, info in fields.items()
-            if not info.is_required()
-        }
-        known |= self.suite.methods.get(self.method, {})
-        return {name: known[name] for name in self.space if name in known}
 
     def _proposed(self, record: TuningRecord) -> Planned:
         """The next trial that TPE proposes."""
@@ -349,11 +347,24 @@ class _Search:
         if self.workers == 1 or len(rest) < 2:
             yield from map(task, rest)
             return
+        yield from self._side_by_side(task, rest)
+
+    def _side_by_side(self, task: Callable[[Planned], Trial], planned: Sequence[Planned]) -> Iterator[Trial]:
+        """The trials as they finish in worker processes."""
+        check_script()
         # A forked process would inherit torch's locked threads.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, mp_context=context) as pool:
-            for future in as_completed([pool.submit(task, one) for one in rest]):
+        pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            for future in as_completed([pool.submit(task, one) for one in planned]):
                 yield future.result()
+        except BrokenProcessPool as fault:
+            raise EvenhandError(
+                f"method {self.label!r}: a worker process of the search ended, possibly out of memory; use "
+                "fewer --workers and run the same command again to resume"
+            ) from fault
+        finally:
+            # An error of the machine ends the search; trials that wait would meet it too.
+            pool.shutdown(cancel_futures=True)
 
     def _report(self, record: TuningRecord, trial: Trial) -> None:
         """One line about a finished trial, with the time left."""

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import scipy.linalg
@@ -131,6 +131,10 @@ class FairImagen(Method):
             "eps": Range(low=0.2, high=2.0, log=True),
             "kept": Range(low=0.3, high=1.0),
         }
+
+    def search_start(self, cells: Sequence[Cell]) -> dict[str, Any]:
+        """The own values, with the released share of these cells where none is given."""
+        return super().search_start(cells) | {"kept": self._share(cells)}
 
     def fit(self, task: Task) -> Intervention:
         """Fit the projection from the text encoder alone; no image is generated or judged.

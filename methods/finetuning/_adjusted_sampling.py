@@ -33,8 +33,9 @@ def solver(model: EditableModel, steps: int) -> Any:
     """DPM-Solver++ on the model's noise schedule, set to ``steps`` steps; the model predicts noise."""
     from diffusers import DPMSolverMultistepScheduler
 
-    config = {**model.scheduler.config, "prediction_type": "epsilon"}
-    scheduler = DPMSolverMultistepScheduler.from_config(config)
+    # A model's own scheduler may be stochastic, which would make the fit random.
+    fixed = {"prediction_type": "epsilon", "algorithm_type": "dpmsolver++"}
+    scheduler = DPMSolverMultistepScheduler.from_config(model.scheduler.config, **fixed)
     scheduler.set_timesteps(steps, device=model.unet.device)
     return scheduler
 

@@ -72,6 +72,8 @@ def _stored_samples(stored_in: Path) -> dict[int, Tensor]:
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 - no mapping
                 value = file.get_tensor(name)
+                if not value.numel():
+                    continue  # A mark, such as that of checkpoints that predict velocities.
                 for form in _forms(value) if merged else (value,):
                     found.setdefault(form.numel(), []).append(_sample(form))
     return {size: torch.stack(samples) for size, samples in found.items()}

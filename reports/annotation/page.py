@@ -89,6 +89,7 @@ class Form:
         version: Version of the questions.
         columns: Header of the CSV.
         between: Separator of several answers to one question.
+        folder: The run folder, which must contain the images.
         items: The images.
         repeats: Ids of images that are shown twice.
         questions: The form.
@@ -98,6 +99,7 @@ class Form:
     version: str
     columns: tuple[str, ...]
     between: str
+    folder: Path
     items: tuple[Item, ...]
     repeats: tuple[str, ...]
     questions: tuple[Question, ...]
@@ -107,7 +109,8 @@ def write_page(form: Form, path: Path) -> None:
     """Write the annotation page.
 
     Raises:
-        EvenhandError: An image cannot be read, there is none, or the file cannot be written.
+        EvenhandError: An image cannot be read or is outside the run folder, there is none, or the file cannot
+            be written.
     """
     page = render_page(form)
     try:
@@ -140,13 +143,13 @@ def render_page(form: Form) -> str:
     )
 
 
-def embed(path: Path) -> tuple[str, bytes]:
+def embed(path: Path, *, folder: Path) -> tuple[str, bytes]:
     """Media type and bytes of an image without metadata, scaled down if it is large.
 
     Raises:
-        EvenhandError: The image cannot be read.
+        EvenhandError: The image cannot be read, or is outside the run folder, even if by a link.
     """
-    image = read_image(path)
+    image = read_image(path, folder=folder)
     image.info.clear()
     small = max(image.size) <= LOSSLESS
     image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
@@ -169,7 +172,7 @@ def _data(form: Form) -> str:
     """The data of the script, as JSON that cannot close its element."""
     items = []
     for item in form.items:
-        media, data = embed(item.path)
+        media, data = embed(item.path, folder=form.folder)
         items.append([item.id, f"data:{media};base64,{base64.b64encode(data).decode()}"])
     value = {
         "batch": form.batch,

@@ -9,7 +9,7 @@ from PIL import Image
 from evenhand.bench.errors import EvenhandError
 
 
-def read_image(path: Path, *, folder: Path | None = None) -> Image.Image:
+def read_image(path: Path, *, folder: Path) -> Image.Image:
     """The image in RGB.
 
     A run's tables name its images, and a run may be untrusted input: a page must not show another file of
@@ -17,12 +17,12 @@ def read_image(path: Path, *, folder: Path | None = None) -> Image.Image:
 
     Args:
         path: The file.
-        folder: The folder that must contain the file; any if ``None``.
+        folder: The folder that must contain the file, and what it links to.
 
     Raises:
         EvenhandError: The file is outside ``folder``, or not a valid PNG.
     """
-    if folder is not None and not path.resolve().is_relative_to(folder.resolve()):
+    if not path.resolve().is_relative_to(folder.resolve()):
         raise EvenhandError(f"image {path} is outside the run folder {folder}; run the suite again")
     if path.exists() and not path.is_file():  # a FIFO would block
         raise EvenhandError(f"image {path} is not a regular file; run the suite again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 
@@ -38,9 +39,21 @@ class NotebookPage:
 
 
 def notebook_gallery(
-    images: pd.DataFrame, labels: pd.DataFrame, results: Sequence[Result], *, where: str = ""
+    images: pd.DataFrame,
+    labels: pd.DataFrame,
+    results: Sequence[Result],
+    *,
+    folder: Path,
+    where: str = "",
 ) -> NotebookPage:
     """The gallery of the images that ``where`` selects, with all methods' images of their prompts and seeds.
+
+    Args:
+        images: The images of the run.
+        labels: Their labels.
+        results: The results of the run.
+        folder: The run folder.
+        where: A query on the images; all if empty.
 
     Raises:
         EvenhandError: The query is not valid, or no image is selected, or too many.
@@ -54,7 +67,9 @@ def notebook_gallery(
             f"run.gallery(\"concept == 'nurse'\"), or open {PAGE} in the run folder"
         )
     gallery = (
-        render_gallery(images.reset_index(drop=True), labels, results, alone=True) if len(images) else None
+        render_gallery(images.reset_index(drop=True), labels, results, folder=folder, alone=True)
+        if len(images)
+        else None
     )
     if gallery is None:
         raise EvenhandError(f"no image of the run is selected by {where!r}; see run.images_frame()")

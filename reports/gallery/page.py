@@ -54,7 +54,12 @@ class Gallery:
 
 
 def render_gallery(
-    images: pd.DataFrame, labels: pd.DataFrame, results: Sequence[Result], *, alone: bool = False
+    images: pd.DataFrame,
+    labels: pd.DataFrame,
+    results: Sequence[Result],
+    *,
+    folder: Path,
+    alone: bool = False,
 ) -> Gallery | None:
     """The gallery of a run; the same run gives the same bytes. ``None`` where there is no image.
 
@@ -62,10 +67,11 @@ def render_gallery(
         images: The images, as ``run.images_frame()`` returns them.
         labels: The labels, as ``run.labels_frame()`` returns them.
         results: The results of the run.
+        folder: The run folder; an image outside it is refused, even if a link leads there.
         alone: Whether to embed thumbnails however many there are, so that the page needs no other file.
 
     Raises:
-        EvenhandError: An image cannot be read, or its key is not valid.
+        EvenhandError: An image cannot be read or is outside the folder, or its key is not valid.
     """
     if not len(images) or not (images["path"] != "").any():
         return None
@@ -73,11 +79,12 @@ def render_gallery(
     index = index_of(units, labels, results)
     chunks = chunks_of(units, labels, index)
     paths = units.images[units.images["path"] != ""].drop_duplicates("key")
-    width, height = _thumbnail(paths["path"].iloc[0]).size
+    width, height = _thumbnail(paths["path"].iloc[0], folder).size
     index["side"] = 2 * max(width, height) if max(width, height) <= SMALL else max(width, height)
     index["sharp"] = max(width, height) <= SMALL
     if alone or len(paths) * width * height <= EMBEDDED:
-        thumbnails = {key: _encoded(path) for key, path in zip(paths["key"], paths["path"], strict=True)}
+        files = zip(paths["key"], paths["path"], strict=True)
+        thumbnails = {key: _encoded(path, folder) for key, path in files}
         index |= {"chunks": chunks, "thumbnails": thumbnails, "files": not alone}
         return Gallery(_page(index, results, sample_of(units, thumbnails), alone=alone), {}, units)
     index |= {"chunks": len(chunks), "folder": CHUNKS, "files": True}
@@ -114,14 +121,14 @@ def _page(index: dict[str, Any], results: Sequence[Result], sample: Sample, *, a
     )
 
 
-def _thumbnail(path: str) -> Image.Image:
-    image = read_image(Path(path))
+def _thumbnail(path: str, folder: Path) -> Image.Image:
+    image = read_image(Path(path), folder=folder)
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     return image
 
 
-def _encoded(path: str) -> str:
+def _encoded(path: str, folder: Path) -> str:
     """The thumbnail as the content of a ``data:`` URL."""
     out = io.BytesIO()
-    _thumbnail(path).save(out, "WEBP", quality=82, method=4)
+    _thumbnail(path, folder).save(out, "WEBP", quality=82, method=4)
     return base64.b64encode(out.getvalue()).decode()

@@ -216,6 +216,30 @@ def test_unreadable_files_count_as_undetermined_and_are_listed(world, tmp_path):
     assert len(pd.read_parquet(labels)) == before + 2 * 3, "two images, two judges and the vote"
 
 
+@pytest.mark.parametrize("damaged", ["even", "even biased"])
+def test_models_whose_images_of_people_are_all_damaged(world, tmp_path, damaged):
+    folder, listed = tmp_path / "images", pd.read_csv(world[1])
+    shutil.copytree(world[0], folder)
+    cats = []
+    for model in ("even", "biased"):
+        shutil.copy(folder / model / "nurse-0.png", folder / model / "cat.png")
+        cats.append({"file": f"{model}/cat.png", "model": model, "prompt": "a cat", "concept": "cat"})
+    for model in damaged.split():
+        for name in listed.loc[listed["model"] == model, "file"]:
+            (folder / name).write_text("dear")
+    cats = pd.DataFrame(cats).assign(kind="unrelated")
+    pd.concat([listed, cats]).to_csv(tmp_path / "prompts.csv", index=False)
+    arguments = {"prompts": tmp_path / "prompts.csv", "suite": str(TINY), "out": tmp_path / "run"}
+    if damaged == "even":
+        with pytest.raises(IncompleteRunError, match="12 of 26 images are not usable"):
+            audit(folder, **arguments)
+    else:
+        with pytest.raises(
+            EvenhandError, match=r"no image of people in the list is usable: '.*' is not a PNG"
+        ):
+            audit(folder, **arguments)
+
+
 def test_images_of_different_sizes_are_judged_together(world, tmp_path):
     folder, listed = tmp_path / "images", pd.read_csv(world[1])
     shutil.copytree(world[0], folder)
@@ -241,6 +265,38 @@ def test_missing_weights_of_a_judge_are_a_one_line_error(evenhand, world, tmp_pa
     judges.clip_xs.cache_clear()
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert str(tmp_path / "gone") in outcome.err
+
+
+def test_an_audit_does_not_replace_that_of_another_folder_of_the_same_name(world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place, model in (("first", "even"), ("second", "biased")):
+        shutil.copytree(world[0] / model, tmp_path / place / "images")
+    first, second = Path("first", "images"), Path("second", "images")
+    kept = audit(first, judges=["vit"])
+    before = (tmp_path / "runs" / "images" / "results" / "images.json").read_bytes()
+    message = (
+        r"^runs/images: has the audit of another folder, first/images; give this one another --name or "
+        r"--out, or replace that one with --out runs/images$"
+    )
+    with pytest.raises(EvenhandError, match=message):
+        audit(second, judges=["vit"])
+    assert Path(kept.folder, "results", "images.json").read_bytes() == before
+    assert rows_of(audit(first, judges=["vit"]).results[0]) == rows_of(kept.results[0])
+    assert audit(second, judges=["vit"], name="second").folder == "runs/second"
+    replaced = audit(second, judges=["vit"], out=Path("runs/images"))
+    assert rows_of(replaced.results[0]) != rows_of(kept.results[0])
+
+
+def test_an_audit_resumes_where_images_and_runs_were_moved_together(world, tmp_path, monkeypatch):
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+    shutil.copytree(world[0] / "even", tmp_path / "here" / "images")
+    monkeypatch.chdir(tmp_path / "here")
+    audit(Path("images"), judges=["vit"])
+    for name in ("images", "runs"):
+        shutil.move(tmp_path / "here" / name, tmp_path / "there" / name)
+    monkeypatch.chdir(tmp_path / "there")
+    assert audit(Path("images"), judges=["vit"]).results[0].coverage.made == 12
 
 
 def test_the_folder_of_another_run_is_rejected(world, audited, tmp_path):

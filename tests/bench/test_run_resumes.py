@@ -10,7 +10,8 @@ from helpers.paths import TINY
 from helpers.tiny import tiny_run
 
 from evenhand.bench import evaluate
-from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.stages.loop_images import LoopImages
+from evenhand.bench.storage.run_folder import RunFolder, load_run
 
 pytestmark = pytest.mark.slow
 
@@ -67,3 +68,24 @@ def test_another_strength_of_a_method_is_measured_and_not_ranked(undisturbed):
     assert found[own].ranks and found[other].estimates and found[other].ranks == []
     assert {rank.of for rank in found[own].ranks} == {4}, "as many as without the other strength"
     assert "step_size = 0.01" in (undisturbed / "report.html").read_text()
+
+
+def test_images_of_a_fit_are_deleted_even_if_the_run_was_interrupted_right_after_it(
+    undisturbed, tmp_path, monkeypatch
+):
+    fits = ["mist:images=4,rounds=1", "uce:images=2,rounds=1"]
+
+    def interrupted(self, fitted, images):
+        if images.edited | images.unedited:
+            raise KeyboardInterrupt
+
+    out = shutil.copytree(undisturbed, tmp_path / "run")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(LoopImages, "done", interrupted)
+        evaluate(str(TINY), methods=fits[:1], out=out)
+    drawn = {path.name for path in images(out)}
+    assert len(drawn) > len(images(undisturbed)), "the fit drew images"
+    evaluate(str(TINY), methods=fits, out=out)
+    table = RunFolder(out).image_table.read()
+    assert {path.stem for path in images(out)} == set(table["key"])
+    assert not list(out.rglob("images-of-fit.txt"))

@@ -9,7 +9,7 @@ from helpers.local_methods import polite
 from helpers.paths import TINY
 
 from evenhand import evaluate
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, MethodError
 
 pytestmark = pytest.mark.slow
 
@@ -52,3 +52,13 @@ def test_a_finished_run_is_reused_and_asks_for_the_objects(run, method):
     assert len(again.results) == 3
     with pytest.raises(EvenhandError, match="method 'polite' is not registered; pass its object again"):
         evaluate(str(TINY), methods=["base"], out=run.folder)
+
+
+@pytest.mark.parametrize("step", ["check", "fit"])
+def test_an_error_that_a_method_raises_is_known_as_its_own(method, tmp_path, step):
+    def refuse(self, *_, **__):
+        raise EvenhandError("no politeness found; give another ending")
+
+    refusing = type("Refusing", (method,), {step: refuse, "__doc__": "Refuses."})
+    with pytest.raises(MethodError, match="no politeness found"):
+        evaluate(str(TINY), methods=[refusing], out=tmp_path / "run")

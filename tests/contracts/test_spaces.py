@@ -21,8 +21,8 @@ BUNDLED = tuple(
 NOTHING_TO_TUNE = {"base", "entigen", "random-attribute-prompt", "targeted-attribute-prompt"}
 """Methods without parameters, or with texts alone."""
 
-RELEASED = {("fairimagen", "kept"): (1800 / 2048, 1400 / 2048)}
-"""Released values of parameters whose default is ``None``, which stands for them."""
+CELLS = [load_suite(name).cells() for name in ("mini-gender", "mini-2")]
+"""One attribute, and joint cells."""
 
 
 @pytest.fixture(params=sorted(METHODS))
@@ -31,8 +31,9 @@ def method(request):
 
 
 def released(method, name):
+    """The defaults of a parameter, or the values that ``None`` stands for."""
     default = method.model_fields[name].default
-    return RELEASED[method.info.name, name] if default is None else (default,)
+    return [method().search_start(cells)[name] for cells in CELLS] if default is None else [default]
 
 
 def drawn(values, rng):
@@ -65,10 +66,12 @@ def test_a_space_contains_the_released_values(method):
 
 
 @pytest.mark.parametrize("suite", BUNDLED)
-def test_a_space_contains_the_values_of_the_bundled_suites(method, suite):
-    given = load_suite(suite).methods.get(method.info.name, {})
-    for name in given.keys() & method.space().keys():
-        assert given[name] in method.space()[name], f"{name} = {given[name]}"
+def test_a_search_on_a_bundled_suite_starts_inside_the_space(method, suite):
+    resolved = load_suite(suite)
+    start = method(**resolved.methods.get(method.info.name, {})).search_start(resolved.cells())
+    assert start.keys() == method.space().keys()
+    for name, values in method.space().items():
+        assert start[name] in values, f"{name} = {start[name]}"
 
 
 @pytest.mark.parametrize("suite", BUNDLED)

@@ -7,7 +7,7 @@ import pytest
 from helpers.documents import PAGES, Reader, blocks
 from helpers.paths import DATA, ROOT
 
-from evenhand.bench.stages import export  # noqa: F401
+from evenhand.bench.export import export  # noqa: F401
 from evenhand.bench.storage import run_folder  # noqa: F401
 from evenhand.bench.suites import suite as suites
 

@@ -45,7 +45,7 @@ READERS = {
     "answers.csv": read_answers,
     "result.json": Result.load,
     "record.json": read_tuning,
-    "image.png": read_image,
+    "image.png": lambda path: read_image(path, folder=path.parent),
 }
 """File names to readers that refuse what cannot be read."""
 

@@ -92,6 +92,7 @@ def annotation(folder):
         version="1",
         columns=("image", "gender"),
         between="|",
+        folder=folder,
         items=(Item("id0", folder / "a.png"), Item("id1", folder / "a.png")),
         repeats=(),
         questions=(Question("gender", "Which?", options, help="Look twice."),),

@@ -57,7 +57,7 @@ def test_an_image_outside_the_run_is_not_shown(tmp_path, secret, way):
 def test_a_file_that_is_not_a_complete_png_is_not_opened(tmp_path, data):
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(EvenhandError, match="cannot be read"):
-        read_image(tmp_path / "a.png")
+        read_image(tmp_path / "a.png", folder=tmp_path)
 
 
 def test_a_run_with_keys_outside_its_store_exports_nothing_for_annotation(evenhand, tmp_path):

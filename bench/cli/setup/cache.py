@@ -57,7 +57,7 @@ def push(
     drawn and judged again first: what cannot be repeated here is not shared.
     """
     from evenhand.bench.cache.push import push_cache
-    from evenhand.bench.models import hub
+    from evenhand.bench.fetching import hub
     from evenhand.bench.stages.progress import Progress
 
     hub.permit(online)
@@ -112,7 +112,7 @@ def pull(
     which fits came from a cache, and the leaderboard does not accept them.
     """
     from evenhand.bench.cache.pull import pull_cache
-    from evenhand.bench.models import hub
+    from evenhand.bench.fetching import hub
     from evenhand.bench.stages.progress import Progress
     from evenhand.bench.suites.variant import variant
 

@@ -62,9 +62,9 @@ def fetch(
     where. The exit code is 2 if something is still missing.
     """
     from evenhand.bench.cli.console import write_json
+    from evenhand.bench.fetching import hub
     from evenhand.bench.fetching.assets import assets_of, assets_of_suite
     from evenhand.bench.fetching.fetch import fetch, look
-    from evenhand.bench.models import hub
     from evenhand.bench.models.loading import quiet_loaders
     from evenhand.bench.suites.variant import variant
 

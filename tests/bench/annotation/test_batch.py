@@ -71,3 +71,14 @@ def test_a_folder_with_files_and_gold_images_of_another_run_are_errors(run, tmp_
     with pytest.raises(EvenhandError, match="gold labels cannot be read"):
         export_images(run.root, tmp_path / "out", gold=tmp_path / "none.csv", **SIZE)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_image_behind_a_link_that_leads_outside_the_run_is_not_handed_out(tmp_path):
+    a_stored_run(tmp_path / "run", side=16)
+    run = RunFolder(tmp_path / "run")
+    for number, key in enumerate(run.image_table.read()["key"]):
+        run.images.path(key).rename(tmp_path / f"secret-{number}.png")
+        run.images.path(key).symlink_to(tmp_path / f"secret-{number}.png")
+    with pytest.raises(EvenhandError, match="is outside the run folder"):
+        export_images(run.root, tmp_path / "out", **SIZE)
+    assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))

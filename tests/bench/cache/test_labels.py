@@ -102,6 +102,26 @@ def test_a_repeated_label_counts_once_and_two_different_ones_are_refused(tmp_pat
     assert len(read(tmp_path, *names)) == 4
     other = rows(1, probabilities=np.array([[0.1, 0.9, 0.0]]))
     names += [written(tmp_path, data) for data in label_files(other, groups=2)]
+    with pytest.raises(EvenhandError, match="two different labels of judge 'vit'") as fault:
+        read(tmp_path, *names)
+    assert names[2] in str(fault.value) and str(fault.value).startswith(str(tmp_path))
+    assert "delete the file that you do not trust" in str(fault.value)
+
+
+def test_labels_that_differ_by_rounding_count_once_and_are_those_of_the_first_file_by_name(tmp_path):
+    parts = {}
+    for shift in (0.0, 1e-9, 2e-9):
+        rounded = rows(1, probabilities=np.array([[0.9 + shift, 0.1 - shift, 0.0]]))
+        (data,) = label_files(rounded, groups=2)
+        parts[written(tmp_path, data)] = rounded
+    first = parts[min(parts)]
+    for names in (list(parts), list(parts)[::-1]):
+        pd.testing.assert_frame_equal(read(tmp_path, *names), first, check_exact=True)
+
+
+def test_labels_of_different_statuses_are_different(tmp_path):
+    parts = [rows(1), rows(1, status=["no_face"])]
+    names = [written(tmp_path, data) for part in parts for data in label_files(part, groups=2)]
     with pytest.raises(EvenhandError, match="two different labels of judge 'vit'"):
         read(tmp_path, *names)
 

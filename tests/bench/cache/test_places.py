@@ -9,7 +9,7 @@ from evenhand.bench.cache import places
 from evenhand.bench.cache.layout import FORMAT_FILE
 from evenhand.bench.cache.places import FolderCache, HubCache, open_cache
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.hub import offline
+from evenhand.bench.fetching.hub import offline
 
 
 def test_a_folder_becomes_a_cache_and_lists_what_was_added(tmp_path):

@@ -52,6 +52,27 @@ def test_several_runs_share_one_cache(tmp_path):
     assert pull(cache, tmp_path / "pulled").labels == pull(a_cache(), tmp_path / "other").labels
 
 
+def test_two_machines_that_push_at_the_same_time_leave_one_label_of_every_image(tmp_path, monkeypatch):
+    cache, run, others = tmp_path / "cache", copy_of_run(tmp_path), copy_of_run(tmp_path / "others")
+    table = RunFolder(others).labels
+    rows = table.read()
+    # Another kind of processor rounds differently.
+    table.finish(rows.assign(probabilities=[[p * (1 - 1e-9) for p in row] for row in rows["probabilities"]]))
+    add = FolderCache.add
+
+    def add_after_the_other(self, files):
+        monkeypatch.setattr(FolderCache, "add", add)
+        push(cache, others)
+        add(self, files)
+
+    monkeypatch.setattr(FolderCache, "add", add_after_the_other)
+    push(cache, run)
+    twice, once = (len([*(place / "labels").glob("*/*.parquet")]) for place in (cache, a_cache()))
+    assert twice == 2 * once, "both pushed their labels"
+    assert pull(cache, tmp_path / "pulled").labels == pull(a_cache(), tmp_path / "usual").labels
+    assert push(cache, run).labels == 0
+
+
 @pytest.mark.parametrize("after", [0, 1, 5, 12, 25, 26, 30])
 def test_an_interrupted_push_resumes(tmp_path, monkeypatch, after):
     from evenhand.bench.cache import places

@@ -1,14 +1,20 @@
 """``evenhand report``: title block, manifest, signature, and their check."""
 
 import json
+import shutil
 
 import pytest
+from helpers.paths import TINY
 from helpers.report import parsed
 from helpers.stored_run import a_stored_run
+from helpers.tiny import tiny_run
 
+from evenhand.bench import evaluate
 from evenhand.bench.storage.files import locked
 
 pytestmark = pytest.mark.slow
+
+METHODS = ("base", "mist", "random-attribute-prompt")
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +94,42 @@ def test_options_are_not_ignored(evenhand, stored, keys):
         assert outcome.code == 2 and f"--verify writes nothing, so it cannot be combined with {option}" in (
             outcome.err
         )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tables/labels.parquet", "tables/images.parquet", "interventions/mist/intervention.safetensors"],
+)
+def test_damaged_files_are_not_signed_until_the_same_run_has_regenerated_them(evenhand, keys, tmp_path, name):
+    folder = shutil.copytree(tiny_run(*METHODS), tmp_path / "run")
+    (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    refused = evenhand("report", folder, "--sign-with", keys[0])
+    assert refused.code == 2 and len(refused.err.splitlines()) == 1
+    assert str((folder / name).parent) in refused.err and "run the same `evenhand run`" in refused.err
+    assert not (folder / "manifest.json").exists()
+    if name.startswith("tables"):
+        assert evenhand("report", folder).code == 2
+    evaluate(str(TINY), methods=METHODS, out=folder)
+    assert evenhand("report", folder, "--sign-with", keys[0]).code == 0
+    assert evenhand("report", folder, "--verify", "--public-key", keys[1]).code == 0
+
+
+def test_an_intervention_of_another_result_is_neither_signed_nor_exported(evenhand, keys, tmp_path):
+    folder = shutil.copytree(tiny_run(*METHODS), tmp_path / "run")
+    shutil.copytree(folder / "interventions" / "base", folder / "interventions" / "mist", dirs_exist_ok=True)
+    for command in (
+        ("report", folder, "--sign-with", keys[0]),
+        ("method", "export", "mist", "--run", folder),
+    ):
+        refused = evenhand(*command, *(("--out", tmp_path / "out") if command[0] == "method" else ()))
+        assert refused.code == 2 and "is not the one of the result of mist" in refused.err, refused.err
+
+
+def test_a_damaged_suite_file_is_refused_with_a_remedy_that_works(evenhand, tmp_path):
+    folder = shutil.copytree(tiny_run(*METHODS), tmp_path / "run")
+    (folder / "suite.toml").write_text("[")
+    refused = evenhand("report", folder)
+    assert refused.code == 2 and "remove the file and run the same `evenhand run`" in refused.err
+    (folder / "suite.toml").unlink()
+    evaluate(str(TINY), methods=METHODS, out=folder)
+    assert evenhand("report", folder).code == 0

@@ -11,6 +11,7 @@ import torch
 from helpers.orphans import is_alive, wait_until
 
 from evenhand.bench.engines import start
+from evenhand.bench.engines.local_pool import _exit_reason
 from evenhand.bench.engines.worker import Assignment
 
 RUN = """
@@ -36,6 +37,11 @@ def test_workers_are_started_if_asked_for_or_if_there_are_several_accelerators(
     )
     pool = start("local", workers=asked, device=torch.device("cpu"), assignment=Assignment(tmp_path))
     assert (pool.size() if pool else 0) == workers
+
+
+def test_only_a_worker_that_was_killed_may_have_lacked_memory():
+    assert _exit_reason(-signal.SIGKILL) == "killed by signal 9, possibly out of memory"
+    assert _exit_reason(1) == "exit code 1, after the error above"
 
 
 @pytest.mark.slow

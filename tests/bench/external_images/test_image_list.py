@@ -32,6 +32,15 @@ def test_the_minimal_list_has_neutral_prompts_of_one_model_in_list_order(load):
     assert (listed.card.name, listed.card.prompts) == ("list", 2)
 
 
+def test_a_list_without_people_is_refused(load):
+    row = "a.png,a cat,cat,photo,unrelated,,1,x\n"
+    with pytest.raises(
+        EvenhandError, match=r"list\.csv: every image has kind 'unrelated', .* add images of people"
+    ):
+        load(FULL + row)
+    assert len(load(FULL + row + "b.png,a nurse,nurse,photo,explicit,gender=woman,1,x\n").rows) == 2
+
+
 def test_columns_may_be_in_any_order_and_seeds_number_the_images(load):
     listed = load(
         "model,seed,cell,file,kind,concept,template,prompt\n"

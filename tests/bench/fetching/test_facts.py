@@ -6,7 +6,7 @@ import pytest
 from helpers.fake_hub import FakeHub
 
 from evenhand.bench.fetching.facts import FileFact, source_facts
-from evenhand.bench.models.hub import offline
+from evenhand.bench.fetching.hub import offline
 from evenhand.metrics.vision.weight_source import WeightSource
 
 

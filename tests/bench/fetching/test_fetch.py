@@ -8,7 +8,7 @@ from helpers.families import pipeline
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.fetching.assets import assets_of
 from evenhand.bench.fetching.fetch import fetch, look
-from evenhand.bench.models.hub import offline
+from evenhand.bench.fetching.hub import offline
 from evenhand.bench.models.loading import find_model, load_model
 from evenhand.metrics.judges.deepface import REPOSITORY, WEIGHTS
 

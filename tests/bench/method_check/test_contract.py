@@ -74,6 +74,17 @@ def test_a_space_names_parameters_with_their_released_values(tmp_path):
     assert "lacks its released value 'please'" in broken(space_holds_released_values, tmp_path, also(lacking))
 
 
+def test_a_default_of_none_is_the_value_that_it_stands_for(tmp_path):
+    def unnamed(text):
+        return FIELD, f"    ending: str | None = None\n{text}\n"
+
+    clause, space = space_holds_released_values, SPACE.format('{"ending": Choice(("please", "thanks"))}')
+    message = "lacks its released value None; include it, or let search_start() name the value"
+    assert message in broken(clause, tmp_path, unnamed(space))
+    start = '    def search_start(self, cells):\n        return {"ending": "please"}\n'
+    assert clause(subject_at(str(polite(tmp_path, unnamed(space + start))))) == "ending"
+
+
 def test_a_forgotten_type_of_intervention_is_named(tmp_path):
     line = "    intervention_type: ClassVar[type[Intervention]] = PoliteIntervention\n"
     found = verdict(subject_at(str(polite(tmp_path, (line, "")))), fits)

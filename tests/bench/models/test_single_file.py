@@ -1,11 +1,13 @@
 """Single-file checkpoints of a tiny pipeline, in the layout of the first release."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from helpers.families import PROTOCOL, pipeline, saved
+from diffusers import DDIMScheduler, PNDMScheduler
+from helpers.families import NOISE, PROTOCOL, pipeline, saved
 from helpers.hub_cache import put_in_cache, use_cache
 from helpers.ldm import save_checkpoint
 from safetensors.torch import load_file, save_file
@@ -97,3 +99,43 @@ def test_stable_diffusion_2_needs_its_configuration_beside_it(tmp_path):
     with pytest.raises(EvenhandError, match="not of one"):
         pipeline("sdxl").save_pretrained(tmp_path / "two")
         load_model(str(tmp_path / "two.safetensors"))
+
+
+def marked(file, folder, names):
+    """The checkpoint with empty tensors of these names, and its configuration beside it."""
+    shutil.copytree(folder, file.with_suffix(""))
+    save_file(load_file(file) | {name: torch.tensor([]) for name in names}, file)
+    return file
+
+
+@pytest.mark.parametrize("names", [["v_pred"], ["v_pred", "ztsnr"]])
+@pytest.mark.parametrize("own", [None, PNDMScheduler(**NOISE, skip_prk_steps=True)], ids=["ddim", "pndm"])
+def test_a_checkpoint_that_states_velocities_is_sampled_as_such(file, folder, tmp_path, names, own):
+    stated = saved_with(folder, tmp_path / "stated", own)
+    settings = {"prediction_type": "v_prediction"}
+    if "ztsnr" in names:
+        settings |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    scheduler = DDIMScheduler.from_config(load_model(str(stated), device="cpu").scheduler.config, **settings)
+    expected = images_of(saved_with(folder, tmp_path / "expected", scheduler))
+    drawn = images_of(marked(file, stated, names))
+    assert np.array_equal(drawn, expected)
+    assert not np.array_equal(drawn, images_of(stated))
+
+
+def saved_with(folder, copy, scheduler):
+    """A copy of a diffusers folder with another scheduler, or the same one if ``None``."""
+    shutil.copytree(folder, copy)
+    if scheduler is not None:
+        shutil.rmtree(copy / "scheduler")
+        scheduler.save_pretrained(copy / "scheduler")
+        index = json.loads((copy / "model_index.json").read_text())
+        index["scheduler"] = ["diffusers", type(scheduler).__name__]
+        (copy / "model_index.json").write_text(json.dumps(index))
+    return copy
+
+
+@pytest.mark.parametrize("names", [["edm_mean", "edm_std"], ["edm_vpred.sigma_max", "v_pred"]])
+def test_a_checkpoint_trained_as_edm_is_rejected_in_one_line(file, folder, names):
+    with pytest.raises(EvenhandError, match=rf"EDM \(it has the tensor {names[0]}\)") as caught:
+        load_model(str(marked(file, folder, names)))
+    assert "\n" not in str(caught.value) and str(file) in str(caught.value)

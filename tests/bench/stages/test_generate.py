@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, MethodError
 from evenhand.bench.prompts.plan import Item
 from evenhand.bench.prompts.prompt_set import Prompt
 from evenhand.bench.stages.generate import Drawing, by_variant, image_rows
@@ -133,3 +133,25 @@ def test_the_image_table_names_the_groups_that_a_prompt_asks_for(tmp_path, cell)
     jobs = drawing().jobs([asked])
     table = image_rows("base", jobs, {jobs[0].key: "ok"}, ImageStore(tmp_path))
     assert table["cell"].tolist() == ["gender=woman;tone=dark"]
+
+
+@pytest.mark.parametrize(
+    ("intervention", "kind"),
+    [
+        (Intervention(), EvenhandError),
+        (Intervention(weights={"w": torch.ones(2)}), MethodError),
+        (Intervention(concept_weights={"nurse": {"w": torch.ones(2)}}), MethodError),
+        (Rewriting(), MethodError),
+    ],
+)
+def test_a_prompt_that_the_model_cannot_draw_is_a_failure_of_the_method_that_wrote_it(
+    tmp_path, intervention, kind
+):
+    class Refusing(Sampler):
+        def draw(self, *_, **__):
+            raise EvenhandError("prompt has 90 tokens")
+
+    refused = drawing(intervention, Refusing())
+    with pytest.raises(EvenhandError, match="90 tokens") as fault:
+        refused.draw(refused.jobs(ITEMS), store=ImageStore(tmp_path), progress=Progress(quiet=True))
+    assert type(fault.value) is kind

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evenhand.bench.stages.loop_images import LoopImages
+from evenhand.bench.storage.fit_images import FitImages
 from evenhand.bench.storage.fits import Fitted
 from evenhand.bench.storage.images import ImageStore
 from evenhand.methods.base import Intervention
@@ -33,13 +34,20 @@ def present(store):
     return {path.stem for path in store.root.rglob("*.png")}
 
 
-def test_images_of_edits_go_after_their_fit_and_those_of_the_baseline_after_all(store):
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_images_of_edits_go_after_their_fit_and_those_of_the_baseline_after_all(store, tmp_path, interrupted):
+    images = FitImages(tmp_path / "fit")
+    images.add(["edited", "planned"], edited=True)
+    images.add(["shared", "base"], edited=False)
+    if interrupted:
+        images = FitImages(tmp_path / "fit")
     fitted = Fitted(Intervention(), images=0, judgements=0, evaluations=0, bytes=0)
     loop = LoopImages(store, lambda _: Jobs("planned", "base"), ())
-    loop.done(fitted, edited={"edited", "planned"}, unedited={"shared", "base"})
+    loop.done(fitted, images)
     assert present(store) == {"planned", "shared", "base"}
     loop.all_done([fitted])
     assert present(store) == {"planned", "base"}
+    assert not list((tmp_path / "fit").iterdir()), "the list of them is deleted too"
 
 
 def test_without_fits_nothing_is_deleted(store):

@@ -79,7 +79,11 @@ def test_damaged_manifest_is_an_error_of_one_line(folder, content):
     (folder / m.MANIFEST_FILE).write_text(content)
     with pytest.raises(EvenhandError) as fault:
         m.check_manifest(folder)
-    assert "\n" not in str(fault.value)
+    said = str(fault.value)
+    assert "\n" not in said
+    assert said.endswith(f"if you made it and trust its files, run `evenhand report {folder} --manifest`")
+    m.write_manifest(folder)
+    assert m.check_manifest(folder) == 3
 
 
 def test_missing_manifest_is_an_error_that_says_how_to_write_it(folder):

@@ -33,6 +33,10 @@ def test_a_truncated_part_is_skipped(tmp_path):
     part = sorted(tmp_path.rglob("part-*"))[0]
     part.write_bytes(part.read_bytes()[:40])
     assert len(table.read()) == 1
+    with pytest.raises(
+        EvenhandError, match=r"part-\w+\.parquet: table is truncated or altered; run the same"
+    ):
+        table.read(whole=True)
 
 
 def test_a_row_written_twice_counts_once(tmp_path):

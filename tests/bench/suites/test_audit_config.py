@@ -51,6 +51,7 @@ def test_the_version_changes_with_images_anchors_and_settings():
         for changes in ({}, {"images": "other"}, {"anchors": "a"}, {"base": "m"}, {"panel": ("vit",)})
     }
     assert len(versions) == 5 and audit().version == audit().digest()[:12]
+    assert audit(folder="../images").version == audit().version, "images may be moved"
 
 
 def test_a_stored_audit_reads_as_it_was_written_and_a_damaged_one_is_an_error(tmp_path):

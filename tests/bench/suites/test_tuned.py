@@ -17,6 +17,8 @@ from evenhand.bench.storage.files import folder_name
 from evenhand.bench.suites.suite import load_suite, read_suite
 from evenhand.bench.suites.toml_text import to_toml
 from evenhand.bench.tuning.development import development_suite
+from evenhand.bench.tuning.search import start_of
+from evenhand.bench.tuning.summary import space_of
 
 
 def suite_with(folder, *records):
@@ -124,3 +126,13 @@ def test_a_bundled_record_is_of_the_method_and_the_development_prompts_of_today(
     given = {**suite.methods.get(name, {}), **fixed}
     assert record.fixed == {name: value for name, value in given.items() if name not in space}
     assert suite.tuned[record.method] == record.winner.parameters
+
+
+@pytest.mark.parametrize("path", bundled_records(), ids=lambda path: path.stem)
+def test_the_search_of_a_bundled_record_starts_where_it_started(path):
+    suite, record = development_suite(load_suite("mini-2")), read_tuning(path)
+    name, fixed = spec_text.split(record.method, kind="method")
+    stated, space = {**suite.methods.get(name, {}), **fixed}, space_of(record)
+    method = method_class(name)(**stated)
+    start = start_of(method, space, stated=stated, cells=suite.cells())
+    assert json.dumps(start) == json.dumps(record.trials[0].parameters)

@@ -40,15 +40,30 @@ def test_a_scored_concept_of_over_correction_prompts_is_refused_in_another_sente
         template: PromptUse(name="over-correction-mini", seeds=1, templates=(template,))
         for template in ("photo", "bare")
     }
-    suite = with_prompts(uses["bare"]).model_copy(update={"prompts": (uses["photo"],)})
+    neutral = PromptUse(name="development-mini", seeds=1, kinds=("neutral",))
+    suite = with_prompts(neutral, uses["bare"]).model_copy(update={"prompts": (uses["photo"],)})
     with pytest.raises(EvenhandError, match=r"concept 'businesswoman' is scored by suite 'mini'; remove it"):
         development_suite(suite)
 
 
-def test_a_scored_prompt_is_refused():
-    use = PromptUse(name="controls-mini", seeds=1, kinds=("unrelated",))
-    with pytest.raises(EvenhandError, match=r"prompt 'a photo of a cat' is scored"):
+@pytest.mark.parametrize("name", [*TUNED, "mini-gender"])
+def test_bundled_searches_see_every_gate_but_that_of_over_correction(name):
+    kinds = {item.prompt.kind for item in make_plan(development_suite(load_suite(name)))[0]}
+    assert kinds == {"neutral", "explicit", "unrelated"}, "docs/tune.md says which gates a search sees"
+
+
+def test_development_prompts_without_neutral_ones_are_refused():
+    use = PromptUse(name="development-mini", seeds=1, kinds=("explicit",))
+    message = r"selects no neutral prompts, .* add a \[\[tuning.prompts\]\] table with some"
+    with pytest.raises(EvenhandError, match=message):
         development_suite(with_prompts(use))
+
+
+def test_a_scored_prompt_is_refused():
+    neutral = PromptUse(name="development-mini", seeds=1, kinds=("neutral",))
+    scored = PromptUse(name="controls-mini", seeds=1, kinds=("unrelated",))
+    with pytest.raises(EvenhandError, match=r"prompt 'a photo of a cat' is scored"):
+        development_suite(with_prompts(neutral, scored))
 
 
 def test_a_suite_without_a_protocol_is_refused():

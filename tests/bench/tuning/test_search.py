@@ -1,12 +1,16 @@
 """Configurations that a search tries."""
 
+import json
 import math
 from itertools import islice
 
 import numpy as np
+import pytest
 from scipy.stats import kstest
 
-from evenhand.bench.tuning.search import configuration, importances, proposals, quasi_random
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.tuning.search import configuration, importances, proposals, quasi_random, start_of
+from evenhand.methods.baseline import Base
 from evenhand.methods.space import Choice, Range
 
 SPACE = {
@@ -19,6 +23,59 @@ SPACE = {
 
 def drawn(count, seed=0):
     return list(islice(quasi_random(SPACE, seed=seed), count))
+
+
+class Steps(Base):
+    steps: int | None = 3
+    form: str = "v1"
+    rate: float = 1.0
+
+    @classmethod
+    def space(cls):
+        return {name: SPACE[name] for name in ("steps", "form", "rate")}
+
+
+def started(method, space=None, **stated):
+    return start_of(method, method.space() if space is None else space, stated=stated, cells=())
+
+
+def test_a_search_starts_at_the_values_of_the_method():
+    assert started(Steps(steps=2)) == {"steps": 2, "form": "v1", "rate": 1.0}
+    assert started(Steps(steps=9), {"form": SPACE["form"]}) == {"form": "v1"}
+
+
+def test_a_start_keeps_a_number_as_the_suite_writes_it():
+    assert json.dumps(started(Steps(rate=1), rate=1)["rate"]) == "1"
+    assert json.dumps(started(Steps(rate=1))["rate"]) == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        (
+            Steps(steps=9),
+            r"'base': the search would start at steps = 9, outside its space \(1 to 6\); set steps",
+        ),
+        (Steps(steps=None), r"steps = None, outside .* or keep it fixed: evenhand tune base:steps=VALUE"),
+        (
+            Steps(form="v3"),
+            r"form = 'v3', outside its space \('v1' or 'v2'\); set form inside it in \[methods",
+        ),
+    ],
+)
+def test_a_start_outside_the_space_is_refused(method, message):
+    with pytest.raises(EvenhandError, match=message):
+        started(method)
+
+
+def test_a_space_of_something_else_than_a_parameter_is_refused():
+    class Misspelled(Steps):
+        @classmethod
+        def space(cls):
+            return {"stepz": SPACE["steps"]}
+
+    with pytest.raises(EvenhandError, match=r"space\(\) of method 'base' names 'stepz', not a parameter"):
+        started(Misspelled())
 
 
 def test_quasi_random_configurations_lie_in_the_space():

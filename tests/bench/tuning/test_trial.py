@@ -4,10 +4,12 @@ import math
 
 import pytest
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, IncompleteRunError, MethodError, NotInstalledError
 from evenhand.bench.registry.method_spec import parse_method
+from evenhand.bench.storage.files import locked
 from evenhand.bench.suites.suite import load_suite
-from evenhand.bench.tuning.trial import Planned, affordable, bound, with_parameters
+from evenhand.bench.tuning import trial as module
+from evenhand.bench.tuning.trial import Planned, affordable, bound, run_trial, with_parameters
 from evenhand.methods.base import Budget
 
 SUITE = load_suite("mini")
@@ -47,3 +49,36 @@ def test_a_trial_without_a_result_keeps_its_reason_and_never_wins():
     assert (trial.number, trial.origin, trial.parameters) == (4, "tpe", {"lam": 1.0})
     assert (trial.status, trial.reason, trial.passes) == ("over budget", "needs 9000 passes", 0)
     assert math.isnan(trial.distance) and trial.score == math.inf
+
+
+PLANNED = Planned(number=4, origin="tpe", parameters={"lam": 1.0})
+
+
+def tried(folder):
+    baseline = folder / "baseline"
+    baseline.mkdir(exist_ok=True)
+    return run_trial(PLANNED, development=SUITE, method="mist", baseline=baseline, folder=folder, quiet=True)
+
+
+@pytest.mark.parametrize("fault", [MethodError("training diverged"), IncompleteRunError("3 of 9 images")])
+def test_a_failure_of_the_method_is_the_result_of_the_trial(tmp_path, monkeypatch, fault):
+    def evaluate(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    trial = tried(tmp_path)
+    assert (trial.status, trial.reason) == ("failed", str(fault))
+
+
+def test_a_missing_package_is_no_result_of_the_trial(tmp_path, monkeypatch):
+    def evaluate(*_, **__):
+        raise NotInstalledError("low-rank training needs the package peft")
+
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    with pytest.raises(NotInstalledError, match="needs the package peft"):
+        tried(tmp_path)
+
+
+def test_a_folder_in_use_is_no_result_of_the_trial(tmp_path):
+    with locked(tmp_path / "trial-004"), pytest.raises(EvenhandError, match="in use by another process"):
+        tried(tmp_path)

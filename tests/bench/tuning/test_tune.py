@@ -3,13 +3,15 @@
 import json
 import shutil
 import sys
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 
 import pytest
 import torch
 from helpers.tuning import a_trial
 
-from evenhand.bench.errors import EvenhandError
+from evenhand.bench.errors import EvenhandError, NotInstalledError
 from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.run_folder import load_run
@@ -131,6 +133,26 @@ class TestSearch:
         assert ("Expected best of k trials chosen before any result" in page) == bool(record.best_of_k)
 
 
+def losses_seen(record):
+    return {harm.name.split()[0] for trial in record.trials for harm in trial.harms}
+
+
+@pytest.mark.slow
+def test_a_search_sees_the_gate_of_over_correction_if_the_suite_has_development_prompts_for_it(
+    found, tmp_path
+):
+    prompts = tmp_path / "own.csv"
+    prompts.write_text(
+        "prompt,concept,template,kind,cell\n"
+        "a photo of a craftswoman,craftswoman,photo,over_correction,gender=woman\n"
+        "a photo of a milkman,milkman,photo,over_correction,gender=man\n"
+    )
+    suite = small_suite(trials=1, quasi_random=1)
+    uses = (*suite.tuning.prompts, PromptUse(name=str(prompts), seeds=1))
+    suite = suite.model_copy(update={"tuning": suite.tuning.model_copy(update={"prompts": uses})})
+    assert losses_seen(search(tmp_path, suite)) == losses_seen(found[1]) | {"over_correction"}
+
+
 def suite_of_two_stages():
     first = Screening(finalists=1, steps=1, seeds=1)
     return small_suite(screening=first, trials=2, quasi_random=2)
@@ -162,7 +184,7 @@ class TestSearchOfTwoStages:
 
 
 class Scripted:
-    """Trials with given distances, without images; a text is the reason of a failure.
+    """Trials with given distances, without images; a text is the reason of a failure, an exception is raised.
 
     Attributes:
         tried: Number of RespoDiff's iterations in every trial.
@@ -176,6 +198,8 @@ class Scripted:
     def run(self, planned, **_):
         self.tried.append(planned.parameters.get("iterations"))
         distance = self.distances[planned.number]
+        if isinstance(distance, Exception):
+            raise distance
         if isinstance(distance, str):
             return planned.without_result("failed", distance)
         result = {"distance": distance, "passes": 10}
@@ -186,6 +210,53 @@ def respodiff_suite(*, iterations=10, passes=10**9):
     tuning = {"trials": 1, "quasi_random": 1, "passes": 10**9}
     suite = small_suite(**tuning, lengthening=Lengthening(factor=4, passes=passes))
     return suite.model_copy(update={"methods": {"respodiff": {"iterations": iterations}}})
+
+
+def test_an_error_of_the_machine_ends_the_search_which_resumes_once_it_is_fixed(tmp_path, monkeypatch):
+    distances = [0.5, 0.4, 0.3, 0.2]
+    Scripted(monkeypatch, *distances)
+    whole = search(tmp_path / "whole").text()
+    with monkeypatch.context() as patch:
+        Scripted(patch, 0.5, 0.4, NotInstalledError("the package peft is missing"))
+        with pytest.raises(NotInstalledError, match="peft is missing"):
+            search(tmp_path)
+    kept = read_tuning(record_path(tmp_path / "tuning", "mini", METHOD))
+    assert [trial.status for trial in kept.trials] == ["finished"] * 2
+    assert search(tmp_path).text() == whole
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (BrokenProcessPool(), r"'eos-swap': a worker process of the search ended, .* to resume"),
+        (NotInstalledError("the package peft is missing"), "peft is missing"),
+    ],
+)
+def test_an_error_of_a_worker_ends_the_search_and_cancels_the_trials_that_wait(
+    tmp_path, monkeypatch, fault, message
+):
+    class Failing:
+        def __init__(self, *_, **__):
+            self.waiting = Future()
+
+        def submit(self, task, planned):
+            if planned.number:
+                return self.waiting
+            failed = Future()
+            failed.set_exception(fault)
+            return failed
+
+        def shutdown(self, *, cancel_futures):
+            assert cancel_futures and self.waiting.cancel()
+            ended.append(self)
+
+    ended = []
+    Scripted(monkeypatch)
+    monkeypatch.setattr(module, "check_script", lambda: None)
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Failing)
+    with pytest.raises(EvenhandError, match=message):
+        search(tmp_path, workers=2)
+    assert len(ended) == 1
 
 
 class TestLongerTraining:
@@ -278,6 +349,29 @@ def test_a_missing_optuna_is_noticed_before_the_first_trial(tmp_path, monkeypatc
     with pytest.raises(EvenhandError, match=r"pip install 'evenhand\[tune\]'"):
         search(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_start_outside_the_space_is_refused_before_anything_is_drawn(tmp_path):
+    methods = {"mist": {**load_suite("mini-2").methods["mist"], "rounds": 400}}
+    suite = small_suite().model_copy(update={"methods": methods})
+    with pytest.raises(EvenhandError, match=r"'mist': the search would start at rounds = 400, outside"):
+        search(tmp_path, suite, method="mist")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("gender-fast", 1800 / 2048), ("intersectional-fast", 1400 / 2048)]
+)
+def test_fairimagen_starts_at_the_released_share_and_is_searched_to_the_end(
+    name, kept, tmp_path, monkeypatch
+):
+    Scripted(monkeypatch, 0.5, 0.4, 0.3)
+    monkeypatch.setattr(module, "load_model", lambda *_: SimpleNamespace(revision="r"))
+    suite = load_suite(name)
+    tuning = suite.tuning.model_copy(update={"trials": 2, "quasi_random": 1, "screening": None})
+    record = search(tmp_path, suite.model_copy(update={"tuning": tuning}), method="fairimagen")
+    assert [trial.origin for trial in record.trials] == ["start", "tpe"]
+    assert record.trials[0].parameters == {"eps": 0.6, "kept": kept}
 
 
 def test_a_method_without_a_space_has_nothing_to_tune(tmp_path):

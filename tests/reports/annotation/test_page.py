@@ -200,6 +200,7 @@ def a_form(path, **changes):
         "version": "1",
         "columns": ("image_id", "annotator_id", "attribute", "label"),
         "between": "|",
+        "folder": path.parent,
         "items": (Item("id0", path),),
         "repeats": (),
         "questions": (question,),

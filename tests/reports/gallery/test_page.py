@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -21,6 +22,11 @@ HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window
 def folder(tmp_path):
     a_stored_run(tmp_path)
     return tmp_path
+
+
+def page_of(run):
+    folder = Path(run.folder)
+    return render_gallery(run.images_frame(), run.labels_frame(), run.results, folder=folder).page
 
 
 def data_of(page):
@@ -108,13 +114,23 @@ def test_key_that_could_name_another_file_is_refused(folder):
     run = load_run(folder)
     images = run.images_frame().assign(key="../../etc/passwd")
     with pytest.raises(EvenhandError, match="image keys must be letters and digits"):
-        render_gallery(images, run.labels_frame(), run.results)
+        render_gallery(images, run.labels_frame(), run.results, folder=folder)
 
 
 def test_images_larger_than_a_thumbnail_are_scaled_to_192_pixels(tmp_path):
     run = a_stored_run(tmp_path, side=256)
-    data = data_of(render_gallery(run.images_frame(), run.labels_frame(), run.results).page)
+    data = data_of(page_of(run))
     assert (data["side"], data["sharp"]) == (192, False)
     small = a_stored_run(tmp_path / "small")
-    data = data_of(render_gallery(small.images_frame(), small.labels_frame(), small.results).page)
+    data = data_of(page_of(small))
     assert (data["side"], data["sharp"]) == (128, True)
+
+
+def test_an_image_behind_a_link_that_leads_outside_the_run_is_not_embedded(tmp_path):
+    run = a_stored_run(tmp_path / "run")
+    path = Path(run.images_frame()["path"].iloc[0])
+    path.rename(tmp_path / "secret.png")
+    path.symlink_to(tmp_path / "secret.png")
+    for embedded in (page_of, lambda run: run.gallery()):
+        with pytest.raises(EvenhandError, match=rf"{path.name} is outside the run folder"):
+            embedded(run)

@@ -35,7 +35,10 @@ def test_methods_of_the_project_itself_are_marked():
 def test_a_long_list_is_cut_and_says_so():
     text = render_excerpt([*FIRST, *copies(20)])
     assert len(names(text)) == 1 + MAX_ROWS
-    assert f"22 of 23 methods pass every gate and are ranked, of which the table has the first {MAX_ROWS}." in text
+    assert (
+        f"22 of 23 methods pass every gate and are ranked, of which the table has the first {MAX_ROWS}."
+        in text
+    )
 
 
 def test_the_latest_version_of_a_suite_is_shown():

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.stages.lora import DIFFUSERS_FILE, KOHYA_FILE, low_rank_edit, save_lora
+from evenhand.bench.export.lora import DIFFUSERS_FILE, KOHYA_FILE, low_rank_edit, save_lora
 
 NAME = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"
 OTHER = "unet.mid_block.attentions.0.transformer_blocks.0.attn2.to_v.weight"

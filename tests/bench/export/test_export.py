@@ -2,19 +2,20 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-from helpers.families import PROTOCOL, saved
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
+from helpers.families import PROTOCOL, pipeline, saved
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.export import export
+from evenhand.bench.export.export import Origin, acts_by_weights, export_fitted, write_export
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
-from evenhand.bench.stages import export
-from evenhand.bench.stages.export import Origin, acts_by_weights, export_fitted, write_export
 from evenhand.bench.suites.suite import load_suite
 from evenhand.bench.suites.toml_text import to_toml
 from evenhand.methods.base import Intervention
@@ -89,6 +90,29 @@ def test_a_weight_edit_exports_a_complete_pipeline_with_identical_images(model, 
     assert np.abs(ours.astype(int) - sampler(prompts, seeds)).max() > 1
 
 
+@pytest.mark.slow
+def test_the_readme_code_draws_with_the_solver_of_the_protocol_whatever_the_model_states(
+    tmp_path, monkeypatch
+):
+    pipe = pipeline("sd1")
+    stated = {"algorithm_type": "sde-dpmsolver++"}
+    pipe.register_modules(scheduler=DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, **stated))
+    pipe.save_pretrained(tmp_path / "model")
+    model = load_model(str(tmp_path / "model"), device="cpu")
+    protocol = PROTOCOL.model_copy(update={"solver": "dpmsolver++"})
+    suite = suite_on(model).model_copy(update={"protocol": protocol})
+    intervention = Intervention(weights=edit(model))
+    write_export(
+        intervention,
+        origin=Origin("mist", {}, suite, ("nurse",)),
+        model=lambda: model,
+        out=tmp_path / "exported",
+    )
+    image = run_readme(tmp_path / "exported", monkeypatch)
+    ours = Sampler(model, protocol)([PROMPT], [0], intervention=intervention)[0]
+    assert np.abs(ours.astype(int) - image).max() <= 1
+
+
 def test_the_readme_code_generates_an_image_with_the_edit(model, tmp_path, monkeypatch):
     intervention = Intervention(weights=edit(model))
     write_export(intervention, origin=origin(model), model=lambda: model, out=tmp_path / "exported")
@@ -138,6 +162,33 @@ def test_per_concept_edits_export_a_separate_model_per_concept(model, tmp_path):
     for concept, weights in edits.items():
         (name,) = [name for name in loaded if name.startswith(concept.split()[0])]
         assert all(torch.equal(value, weights[key]) for key, value in loaded[name].items())
+
+
+@pytest.mark.parametrize("concepts", [("CEO", "construction worker", "nurse"), ("CEO",)])
+def test_the_readme_code_loads_the_model_of_a_concept_that_has_one(model, tmp_path, monkeypatch, concepts):
+    edits = {"construction worker": edit(model, scale=0.2), "nurse": edit(model)}
+    out = tmp_path / "exported"
+    write_export(
+        Intervention(concept_weights=edits),
+        origin=origin(model, concepts=concepts),
+        model=lambda: model,
+        out=out,
+    )
+    image = run_readme(out, monkeypatch)
+    shown = Intervention(weights=edits["construction worker"])
+    ours = Sampler(model, PROTOCOL)(["a photo of a construction worker"], [0], intervention=shown)[0]
+    assert np.abs(ours.astype(int) - image).max() <= 1
+    assert "the code loads that of construction worker" in (out / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_readme_code_finds_a_model_that_was_named_by_a_relative_path(model, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine").symlink_to(model.name)
+    monkeypatch.chdir(tmp_path)
+    out = Path("exported", "entigen")
+    export_fitted("entigen", suite=str(suite_file(model, tmp_path)), model="models/mine", out=out)
+    assert run_readme(tmp_path / out, monkeypatch).shape == (PROTOCOL.height, PROTOCOL.width, 3)
 
 
 def test_exporting_does_not_change_the_model(model, tmp_path):

@@ -10,11 +10,12 @@ from helpers.families import PROTOCOL, saved
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.export import lora_export
+from evenhand.bench.export.export import Origin, export_fitted
+from evenhand.bench.export.lora import DIFFUSERS_FILE, KOHYA_FILE
+from evenhand.bench.export.lora_export import LoraExport
 from evenhand.bench.models.loading import load_model
 from evenhand.bench.models.sampler import Sampler
-from evenhand.bench.stages.export import Origin, export_fitted
-from evenhand.bench.stages.lora import DIFFUSERS_FILE, KOHYA_FILE
-from evenhand.bench.stages.lora_export import LoraExport
 from evenhand.bench.suites.suite import load_suite
 from evenhand.methods.base import Intervention
 from evenhand.methods.finetuning._low_rank import PROJECTIONS
@@ -102,20 +103,61 @@ def test_the_model_card_states_rank_error_use_and_limits(model, tmp_path, monkey
     assert card.startswith(f"---\nbase_model: {model.name}\n")
     assert "Rank 2, with a relative error of at most" in card and "MIST is more even" in card
     assert model.revision in card and "Limits" in card
-    monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    exec(code, {})
-    image = np.asarray(Image.open("image.png")).astype(int)
+    image = run_card(tmp_path, monkeypatch)
     ours = Sampler(model, PROTOCOL)(PROMPTS[:1], [0], intervention=Intervention(weights=weights))[0]
     assert np.abs(ours.astype(int) - image).max() <= 1
 
 
-def test_edits_of_concepts_have_a_folder_each(model, tmp_path):
-    edits = {name: low_rank(model, encoders=False, seed=n) for n, name in enumerate(["nurse", "CEO"])}
+def run_card(out, monkeypatch):
+    """The image that the code of the model card generates in the exported folder."""
+    monkeypatch.chdir(out)
+    (code,) = re.findall(r"```python\n(.*?)```", (out / "README.md").read_text(), re.DOTALL)
+    exec(code, {})
+    return np.asarray(Image.open("image.png")).astype(int)
+
+
+def test_edits_of_concepts_have_a_folder_each_and_the_card_loads_that_of_its_prompt(
+    model, tmp_path, monkeypatch
+):
+    edits = {name: low_rank(model, encoders=False, seed=n) for n, name in enumerate(["CEO", "nurse"])}
     found = Intervention(concept_weights=edits)
     LoraExport()(found, origin=origin(model), model=lambda: model, out=tmp_path)
     assert {path.parent.name for path in tmp_path.rglob(DIFFUSERS_FILE)} == {"nurse", "CEO"}
-    assert "Each concept has a separate LoRA" in (tmp_path / "README.md").read_text()
+    card = (tmp_path / "README.md").read_text()
+    assert "Each concept has a separate LoRA; the code loads that of nurse" in card
+    image = run_card(tmp_path, monkeypatch)
+    ours = Sampler(model, PROTOCOL)(PROMPTS[:1], [0], intervention=Intervention(weights=edits["nurse"]))[0]
+    assert np.abs(ours.astype(int) - image).max() <= 1
+
+
+def test_the_card_of_a_lora_for_the_bundled_model_loads_it_and_names_no_repository(tmp_path, monkeypatch):
+    model = load_model("mini", device="cpu")
+    weights = low_rank(model, encoders=False)
+    suite = load_suite("mini-quick")
+    suite = suite.model_copy(update={"protocol": suite.protocol.model_copy(update={"steps": 2})})
+    LoraExport()(
+        Intervention(weights=weights),
+        origin=Origin("mist", {}, suite, ("nurse",)),
+        model=lambda: model,
+        out=tmp_path,
+    )
+    assert "base_model" not in (tmp_path / "README.md").read_text()
+    image = run_card(tmp_path, monkeypatch)
+    ours = Sampler(model, suite.protocol)(PROMPTS[:1], [0], intervention=Intervention(weights=weights))[0]
+    assert np.abs(ours.astype(int) - image).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        ("org/name", "pipeline = DiffusionPipeline.from_pretrained('org/name')"),
+        ("org/name@v1", "pipeline = DiffusionPipeline.from_pretrained('org/name', revision='v1')"),
+        ("../mine", "pipeline = DiffusionPipeline.from_pretrained('../mine')"),
+        ("../mine.safetensors", "pipeline = load_model('../mine.safetensors').pipeline"),
+    ],
+)
+def test_the_card_loads_every_kind_of_base_model(model, line):
+    assert lora_export._loading(model)[-1] == line
 
 
 def test_an_error_that_changes_images_is_lowered(model, tmp_path):

@@ -7,7 +7,7 @@ from helpers.paths import TINY
 from huggingface_hub import constants
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models import hub
+from evenhand.bench.fetching import hub
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.metrics.judges import _open_clip_checkpoints as checkpoints
 

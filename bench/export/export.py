@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,25 +14,24 @@ from typing import Protocol
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.bench.models.loading import load_model_of, open_sampler
-from evenhand.bench.models.sampler import SOLVERS
+from evenhand.bench.models.loading import list_models, load_model_of, open_sampler
+from evenhand.bench.models.solvers import SOLVERS
 from evenhand.bench.models.unet import Model, as_unet_model
 from evenhand.bench.prompts.plan import concepts, make_plan
 from evenhand.bench.prompts.selection import method_use
 from evenhand.bench.registry.judge_spec import load_judge
-from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.results.result import Result, Run
 from evenhand.bench.stages.fit import CountedJudge, CountedSample, fit
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.files import folder_name
-from evenhand.bench.storage.fits import COST_FILE, fit_folder
+from evenhand.bench.storage.fits import COST_FILE, stored_intervention
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.bench.suites.suite import Suite, read_suite
 from evenhand.bench.suites.variant import variant
 from evenhand.methods.base import Intervention
-from evenhand.methods.saving import load, save
+from evenhand.methods.saving import save
 from evenhand.methods.shared.prompt_text import fill
 
 
@@ -74,12 +74,13 @@ def export_from_run(label: str, *, run: Path, out: Path, write: Write | None = N
         The paths written.
 
     Raises:
-        EvenhandError: The run has no such method, ``out`` is not empty, or the installed model differs.
+        EvenhandError: The run has no such method, its intervention is damaged, ``out`` is not empty, or the
+            installed model differs.
     """
     _require_new(out)
     spec = _result(load_run(run), label).spec
     card, suite = spec.method, read_suite(run / "suite.toml")
-    intervention = load(fit_folder(run, card.label), method_class(card.name))
+    intervention = stored_intervention(run, card)
 
     def model() -> Model:
         loaded = load_model_of(suite)
@@ -171,8 +172,10 @@ def write_export(
     if edits:
         _save_pipelines(edits, model(), out)
     save(intervention, out)
-    lines = _lines_for_diffusers(origin) if edits else _lines_for_evenhand(origin)
-    (out / "README.md").write_text(_readme(origin, folders=list(edits), lines=lines), encoding="utf-8")
+    shown = example_of(intervention, origin)
+    lines = _lines_for_diffusers(origin, shown) if edits else _lines_for_evenhand(origin, shown, out)
+    readme = _readme(origin, folders=list(edits), shown=shown, lines=lines)
+    (out / "README.md").write_text(readme, encoding="utf-8")
     return sorted(out.iterdir())
 
 
@@ -197,7 +200,42 @@ def _save_pipelines(edits: Mapping[str, Mapping[str, Tensor]], model: Model, out
             model.pipeline.save_pretrained(out / name)
 
 
-def _readme(origin: Origin, *, folders: list[str], lines: Iterator[str]) -> str:
+@dataclass(frozen=True)
+class Example:
+    """The example image of an export.
+
+    Attributes:
+        concept: The concept of its prompt.
+        folder: Folder of the edited model that draws it; ``.`` for the export folder.
+    """
+
+    concept: str
+    folder: str = "."
+
+    @property
+    def prompt(self) -> str:
+        """The prompt."""
+        return fill("a photo of {a} {concept}", concept=self.concept)
+
+
+def example_of(intervention: Intervention, origin: Origin) -> Example:
+    """The example of an export: the first concept, of those with a separate edit if there are any."""
+    edited = intervention.concept_weights
+    if not edited:
+        return Example(origin.concepts[0])
+    concept = next((name for name in origin.concepts if name in edited), next(iter(edited)))
+    return Example(concept, folder_name(concept))
+
+
+def named_from(out: Path, model: str) -> str:
+    """How code that runs in ``out`` names a model that is named ``model`` here."""
+    path = Path(model).expanduser()
+    if model in list_models() or not path.exists():
+        return model
+    return str(path) if path.is_absolute() else Path(os.path.relpath(path, out)).as_posix()
+
+
+def _readme(origin: Origin, *, folders: list[str], shown: Example, lines: Iterator[str]) -> str:
     content = "The complete model with edited weights" if folders else "The fitted intervention"
     several = [f"- `{name}`" for name in folders if name != "."]
     parts = [
@@ -206,7 +244,11 @@ def _readme(origin: Origin, *, folders: list[str], lines: Iterator[str]) -> str:
         f"{origin.suite.version}, "
         f"for {len(origin.concepts)} concepts: {', '.join(origin.concepts)}. Run this code in this folder:",
         "\n".join(["```python", *lines, "```"]),
-        "\n".join(["Each concept has a separate model:", "", *several]) if several else "",
+        "\n".join(
+            [f"Each concept has a separate model; the code loads that of {shown.concept}:", "", *several]
+        )
+        if several
+        else "",
         "An export measures nothing; run Evenhand to measure the effect and the cost of the method. "
         "Groups are perceived attributes of depicted people who do not exist.",
         f"Parameters: `{json.dumps(dict(origin.parameters), sort_keys=True, default=str)}`",
@@ -214,25 +256,28 @@ def _readme(origin: Origin, *, folders: list[str], lines: Iterator[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _lines_for_diffusers(origin: Origin) -> Iterator[str]:
-    yield from diffusers_lines(origin, ['pipeline = DiffusionPipeline.from_pretrained(".")'])
+def _lines_for_diffusers(origin: Origin, shown: Example) -> Iterator[str]:
+    loading = f"pipeline = DiffusionPipeline.from_pretrained({shown.folder!r})"
+    yield from diffusers_lines(origin, shown, [loading])
 
 
-def diffusers_lines(origin: Origin, loading: Sequence[str]) -> Iterator[str]:
+def diffusers_lines(origin: Origin, shown: Example, loading: Sequence[str]) -> Iterator[str]:
     """Code that generates an image with diffusers alone, with the protocol of the suite.
 
     Args:
         origin: What was exported.
+        shown: The image.
         loading: The lines that load ``pipeline``.
     """
     protocol, solver = origin.suite.protocol, SOLVERS[origin.suite.protocol.solver]
+    settings = "".join(f", {name}={value!r}" for name, value in solver.settings.items())
     yield "import torch"
-    yield f"from diffusers import DiffusionPipeline, {solver}"
+    yield f"from diffusers import DiffusionPipeline, {solver.scheduler}"
     yield ""
     yield from loading
-    yield f"pipeline.scheduler = {solver}.from_config(pipeline.scheduler.config)"
+    yield f"pipeline.scheduler = {solver.scheduler}.from_config(pipeline.scheduler.config{settings})"
     yield "image = pipeline("
-    yield f"    {example(origin)!r},"
+    yield f"    {shown.prompt!r},"
     yield f"    num_inference_steps={protocol.steps},"
     yield f"    guidance_scale={protocol.guidance},"
     yield f"    height={protocol.height},"
@@ -242,7 +287,7 @@ def diffusers_lines(origin: Origin, loading: Sequence[str]) -> Iterator[str]:
     yield 'image.save("image.png")'
 
 
-def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
+def _lines_for_evenhand(origin: Origin, shown: Example, out: Path) -> Iterator[str]:
     """Code that generates the same image with the sampler of Evenhand, which applies the intervention."""
     settings = ", ".join(f"{name}={value!r}" for name, value in origin.suite.protocol.model_dump().items())
     yield "from pathlib import Path"
@@ -256,15 +301,10 @@ def _lines_for_evenhand(origin: Origin) -> Iterator[str]:
     yield ""
     yield f'intervention = load(Path("."), method_class({origin.method!r}))'
     yield f"protocol = Protocol({settings})"
-    yield f"model = load_model({origin.suite.model!r}, precision=protocol.precision)"
+    yield f"model = load_model({named_from(out, origin.suite.model)!r}, precision=protocol.precision)"
     yield "sampler = open_sampler(model, protocol)"
-    yield f"images = sampler([{example(origin)!r}], seeds=[0], intervention=intervention)"
+    yield f"images = sampler([{shown.prompt!r}], seeds=[0], intervention=intervention)"
     yield 'Image.fromarray(images[0]).save("image.png")'
-
-
-def example(origin: Origin) -> str:
-    """The prompt of an export's example image."""
-    return fill("a photo of {a} {concept}", concept=origin.concepts[0])
 
 
 def _require_new(out: Path) -> None:

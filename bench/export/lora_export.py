@@ -11,13 +11,15 @@ import numpy as np
 from torch import Tensor
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.models.loading import open_sampler
+from evenhand.bench.export.export import Example, Origin, diffusers_lines, edits_of, example_of, named_from
+from evenhand.bench.export.lora import DIFFUSERS_FILE, KOHYA_FILE, LowRankEdit, low_rank_edit, save_lora
+from evenhand.bench.models.loading import list_models, open_sampler
+from evenhand.bench.models.single_file import is_checkpoint
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.report import closing_lines
-from evenhand.bench.stages.export import Origin, diffusers_lines, edits_of, example
-from evenhand.bench.stages.lora import DIFFUSERS_FILE, KOHYA_FILE, LowRankEdit, low_rank_edit, save_lora
 from evenhand.bench.storage.run_folder import load_run
 from evenhand.methods.base import Intervention
+from evenhand.metrics.vision.hub import hub_name
 
 TIGHTER = (1.0, 0.1, 0.01)
 """Factors of the largest error that are tried in turn until images agree."""
@@ -43,8 +45,8 @@ class LoraExport:
     ) -> list[Path]:
         """Write the LoRA in both layouts and a model card; one folder per concept if each has its own edit.
 
-        An image of the first edit is drawn with the edited weights and with the LoRA. If they differ by more
-        than one grey level, the error is lowered.
+        The image of the card's example is drawn with the edited weights and with the LoRA. If they differ by
+        more than one grey level, the error is lowered.
 
         Args:
             intervention: The weight edit.
@@ -64,11 +66,12 @@ class LoraExport:
                 f"method {origin.method!r} acts during sampling and not by weights alone, so it has no LoRA; "
                 "export with --format diffusers"
             )
-        loaded = as_unet_model(model())
-        found, difference = _agreeing(edits, loaded, origin, error=self.error)
+        loaded, shown = as_unet_model(model()), example_of(intervention, origin)
+        found, difference = _agreeing(edits, loaded, origin, shown, error=self.error)
         for name, edit in found.items():
             save_lora(edit, out / name)
-        card = _card(origin, found, difference, measured=self.measured, revision=loaded.revision)
+        code = list(_lines(origin, shown, out))
+        card = _card(origin, found, shown, code, difference, measured=self.measured, revision=loaded.revision)
         (out / "README.md").write_text(card, encoding="utf-8")
         return sorted(out.iterdir())
 
@@ -83,35 +86,41 @@ def lines_of_run(run: Path) -> tuple[str, ...]:
 
 
 def _agreeing(
-    edits: Mapping[str, Mapping[str, Tensor]], model: UNetModel, origin: Origin, *, error: float
+    edits: Mapping[str, Mapping[str, Tensor]],
+    model: UNetModel,
+    origin: Origin,
+    shown: Example,
+    *,
+    error: float,
 ) -> tuple[dict[str, LowRankEdit], int]:
     """The low-rank edits whose images agree, and by how many grey levels an image differs."""
     original = {name: value.detach() for name, value in model.parameters().items()}
-    first = next(iter(edits))
-    expected = _image(model, origin, edits[first])
+    expected = _image(model, origin, shown, edits[shown.folder])
     for factor in TIGHTER:
         found = {
             name: low_rank_edit(edit, {key: original[key] for key in edit}, error=error * factor)
             for name, edit in edits.items()
         }
-        image = _image(model, origin, found[first].weights(original))
+        image = _image(model, origin, shown, found[shown.folder].weights(original))
         difference = int(np.abs(image.astype(int) - expected.astype(int)).max())
         if difference <= GREY_LEVELS:
             return found, difference
     raise EvenhandError(
-        f"an image of the LoRA of rank {found[first].rank} differs by {difference} grey levels from one of "
-        f"the edit; lower --error below {error:g}, or export with --format diffusers"
+        f"an image of the LoRA of rank {found[shown.folder].rank} differs by {difference} grey levels from "
+        f"one of the edit; lower --error below {error:g}, or export with --format diffusers"
     )
 
 
-def _image(model: UNetModel, origin: Origin, weights: Mapping[str, Tensor]) -> np.ndarray:
+def _image(model: UNetModel, origin: Origin, shown: Example, weights: Mapping[str, Tensor]) -> np.ndarray:
     sampler = open_sampler(model, origin.suite.protocol)
-    return np.asarray(sampler([example(origin)], [0], intervention=Intervention(weights=dict(weights)))[0])
+    return np.asarray(sampler([shown.prompt], [0], intervention=Intervention(weights=dict(weights)))[0])
 
 
 def _card(
     origin: Origin,
     edits: Mapping[str, LowRankEdit],
+    shown: Example,
+    code: Sequence[str],
     difference: int,
     *,
     measured: Sequence[str],
@@ -123,16 +132,16 @@ def _card(
     ranks = sorted({edit.rank for edit in edits.values()})
     error = max(edit.error for edit in edits.values())
     rank = " to ".join(str(each) for each in dict.fromkeys((ranks[0], ranks[-1])))
+    # The hub would link the name of the bundled model to somebody else's.
+    base = [] if suite.model in list_models() else [f"base_model: {suite.model}"]
     parts = [
-        "\n".join(["---", f"base_model: {suite.model}", "library_name: diffusers", "tags: [lora]", "---"]),
+        "\n".join(["---", *base, "library_name: diffusers", "tags: [lora]", "---"]),
         f"# {origin.method} on {suite.model}, as LoRA",
         f"A weight edit that Evenhand fitted on the suite `{suite.name}`, version {suite.version}, for "
         f"{len(origin.concepts)} concepts: {', '.join(origin.concepts)}. It changes which perceived groups "
         f"the model shows in images of these concepts. Run this code in this folder:",
-        "\n".join(["```python", *_lines(origin, folders[0] if folders else ""), "```"]),
-        "\n".join(["Each concept has a separate LoRA:", "", *(f"- `{name}`" for name in folders)])
-        if folders
-        else "",
+        "\n".join(["```python", *code, "```"]),
+        _folders(folders, shown),
         f"`{KOHYA_FILE}` is the same update for ComfyUI and A1111, at strength 1.",
         "## Accuracy",
         f"Rank {rank}, with a relative error of at most {error:.2g} in the change of every layer. An image "
@@ -153,9 +162,34 @@ def _card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _lines(origin: Origin, folder: str) -> Iterator[str]:
+def _folders(folders: Sequence[str], shown: Example) -> str:
+    if not folders:
+        return ""
+    head = f"Each concept has a separate LoRA; the code loads that of {shown.concept}:"
+    return "\n".join([head, "", *(f"- `{name}`" for name in folders)])
+
+
+def _lines(origin: Origin, shown: Example, out: Path) -> Iterator[str]:
     loading = [
-        f"pipeline = DiffusionPipeline.from_pretrained({origin.suite.model!r})",
-        f"pipeline.load_lora_weights({folder or '.'!r}, weight_name={DIFFUSERS_FILE!r})",
+        *_loading(named_from(out, origin.suite.model)),
+        f"pipeline.load_lora_weights({shown.folder!r}, weight_name={DIFFUSERS_FILE!r})",
     ]
-    return diffusers_lines(origin, loading)
+    return diffusers_lines(origin, shown, loading)
+
+
+def _loading(model: str) -> list[str]:
+    """Lines that load the pipeline of the base model."""
+    if model in list_models() or is_checkpoint(Path(model)):
+        what = "The bundled model is" if model in list_models() else "A single file is"
+        return [
+            f"# {what} loaded by Evenhand, whose pipeline is one of diffusers.",
+            "from evenhand.bench.models.loading import load_model",
+            "",
+            f"pipeline = load_model({model!r}).pipeline",
+        ]
+    name = hub_name(model)
+    if name and name.revision:
+        return [
+            f"pipeline = DiffusionPipeline.from_pretrained({name.repository!r}, revision={name.revision!r})"
+        ]
+    return [f"pipeline = DiffusionPipeline.from_pretrained({model!r})"]
