@@ -239,7 +239,7 @@ def verify(
     typer.echo(f"outcome: {entry / VERIFICATION_FILE}")
 
 
-@app.command(epilog=examples("evenhand board sign reports/entries/uce@mini-v1/fresh.json --key minisign.key"))
+@app.command(epilog=examples("evenhand board sign uce@mini-v1/fresh.json --key minisign.key"))
 def sign(
     outcomes: Annotated[
         list[Path],

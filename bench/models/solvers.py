@@ -103,7 +103,7 @@ def _created(scheduler: Any, name: str, *, model: str) -> Any:
     solver = SOLVERS[name]
     try:
         return getattr(diffusers, solver.scheduler).from_config(scheduler.config, **solver.settings)
-    except (ImportError, NotImplementedError, TypeError, ValueError) as fault:
+    except (ImportError, RuntimeError, TypeError, ValueError) as fault:
         reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
         raise EvenhandError(
             f"solver {name!r} cannot have the settings of the scheduler of model {model!r} "

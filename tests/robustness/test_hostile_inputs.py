@@ -63,6 +63,9 @@ def finished(tmp_path_factory):
     RunFolder(folder).write_results(results)
     rows = [{"method": "base", "machine": "a", "generate_seconds": 2.5}]
     (folder / "timing.json").write_text(json.dumps(rows))
+    # Nothing reads these two, so damage to them is harmless.
+    for name in ("run.log", "report.html"):
+        (folder / name).write_text("written by a run\n")
     load_run(folder)
     return folder
 
@@ -122,7 +125,7 @@ def test_a_large_file_of_times_is_refused(run):
 
 
 @pytest.mark.parametrize("way", ["link", "copy", "part"])
-def test_a_table_with_other_columns_is_regenerated(run, tmp_path, way):
+def test_a_table_with_other_columns_is_regenerated_by_a_run_and_refused_by_a_report(run, tmp_path, way):
     labels, images = run / "tables" / "labels.parquet", run / "tables" / "images.parquet"
     if way == "part":
         part = run / "tables" / "labels" / "part-1.parquet"
@@ -134,7 +137,8 @@ def test_a_table_with_other_columns_is_regenerated(run, tmp_path, way):
         labels.symlink_to(images) if way == "link" else shutil.copy(images, labels)
         expected = 0
     assert len(RunFolder(run).labels.read()) == expected
-    load_run(run)
+    with pytest.raises(EvenhandError, match="table is truncated or altered; run the same"):
+        load_run(run)
 
 
 @pytest.mark.parametrize(
