@@ -126,6 +126,8 @@ def _read(path: Path, *, keys: list[str], keys_only: bool, whole: bool) -> pyarr
     try:
         data = _content(path)
         if _is_whole(data):
+            if parquet.read_metadata(io.BytesIO(data)).num_rows == 0:
+                return None  # Without rows it has no columns either.
             table = parquet.read_table(io.BytesIO(data), columns=keys if keys_only else None)
             table.validate(full=True)
             if not set(keys) <= set(table.column_names):

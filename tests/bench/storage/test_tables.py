@@ -39,6 +39,12 @@ def test_a_truncated_part_is_skipped(tmp_path):
         table.read(whole=True)
 
 
+def test_a_table_without_rows_is_whole(tmp_path):
+    table = Table(tmp_path, "labels", keys=("key",))
+    table.finish(pd.DataFrame())
+    assert len(table.read(whole=True)) == len(table.read(keys_only=True, whole=True)) == 0
+
+
 def test_a_row_written_twice_counts_once(tmp_path):
     table = Table(tmp_path, "labels", keys=("key",))
     table.append(frame("a"))
