@@ -133,7 +133,7 @@ def _read(path: Path, *, keys: list[str], keys_only: bool, whole: bool) -> pyarr
             if not set(keys) <= set(table.column_names):
                 raise pyarrow.ArrowInvalid(f"it has no columns {', '.join(keys)}")
             return table
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (pyarrow.ArrowException, OSError) as fault:
         _log.info("%s: %r", path, fault)

@@ -38,8 +38,12 @@ def sampler(model):
 
 @pytest.mark.slow
 def test_images_equal_those_of_the_stock_pipeline(model, sampler):
-    pipe = StableDiffusionPipeline.from_pretrained(MINI, torch_dtype=torch.float32, safety_checker=None)
-    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    # Given to the pipeline when it is made, which then corrects its default of clipping latents like pixels.
+    scheduler = DDIMScheduler.from_pretrained(MINI, subfolder="scheduler")
+    pipe = StableDiffusionPipeline.from_pretrained(
+        MINI, scheduler=scheduler, torch_dtype=torch.float32, safety_checker=None
+    )
+    assert not pipe.scheduler.config.clip_sample
     pipe.set_progress_bar_config(disable=True)
     pipe.tokenizer.model_max_length = 24
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in (7, 8)]
