@@ -114,15 +114,16 @@ def _comfy(graph: Mapping[str, Any]) -> Written | None:
 
 
 def _text_of(graph: Mapping[str, Any], name: str, *, seen: set[str]) -> str:
-    """The first text of a node or of the nodes that lead to it; empty for a node in ``seen``."""
+    """The text of a node, or the first one of the nodes that lead to it; empty for a node in ``seen``."""
     if name in seen:  # nodes may lead to each other, or to the same nodes in very many ways
         return ""
     seen.add(name)
     inputs = graph[name]["inputs"]
-    for value in inputs.values():
-        if isinstance(value, str) and "text" in inputs:
-            return value
-    for value in inputs.values():
+    stated = inputs.get("text")
+    if isinstance(stated, str):
+        return stated
+    # Other texts of a node are settings, such as its normalization; what its text is linked to comes first.
+    for value in (stated, *inputs.values()):
         linked = isinstance(value, list) and value and str(value[0]) in graph
         if linked and (text := _text_of(graph, str(value[0]), seen=seen)):
             return text

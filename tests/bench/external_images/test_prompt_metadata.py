@@ -50,6 +50,19 @@ def test_the_positive_prompt_is_read(tmp_path, chunks, expected):
     assert written_prompt(png(tmp_path / "a.png", **chunks)) == expected
 
 
+@pytest.mark.parametrize("text", ["a photo of a nurse", ["8", 0]], ids=["stated", "linked"])
+def test_settings_beside_the_text_of_a_node_are_not_the_prompt(tmp_path, text):
+    settings = {"clip": ["4", 1], "style": "none", "token_normalization": "length+mean"}
+    graph = {
+        "3": {"inputs": {"positive": ["6", 0]}},
+        "4": {"inputs": {"text": "not of the prompt"}},
+        "6": {"inputs": {**settings, "text": text}},
+        "8": {"inputs": {"text": "a photo of a nurse"}},
+    }
+    found = written_prompt(png(tmp_path / "a.png", prompt=json.dumps(graph)))
+    assert found == Written("a photo of a nurse", "metadata")
+
+
 @pytest.mark.parametrize("wide", [True, False])
 def test_a_jpeg_has_the_prompt_in_its_user_comment(tmp_path, wide):
     comment = b"UNICODE\0" + AUTOMATIC.encode("utf-16-be") if wide else b"ASCII\0\0\0" + AUTOMATIC.encode()
