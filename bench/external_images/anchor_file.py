@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand.bench.errors import unknown
-from evenhand.bench.parsing.strict_csv import CsvFile, delimiter_of, show
+from evenhand.bench.parsing.strict_csv import CsvFile, show
 
 EMPTY = ("label",)
 """Columns that may be empty; an empty label means that people could not tell."""
@@ -57,9 +57,8 @@ def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, 
         EvenhandError: The file is malformed or empty, or a row has an unknown image, attribute or group.
     """
     file = CsvFile("anchor file", path)
-    text = file.text()
-    first = text.partition("\n")[0].split(delimiter_of(text))
-    named = "key" if "key" in first and "file" not in first else "file"
+    columns = file.columns()
+    named = "key" if "key" in columns and "file" not in columns else "file"
     found: dict[tuple[str, str], tuple[int, dict[str, str]]] = {}
     rows = file.rows(required=(named, "attribute", "label"), optional=("probability",), empty=EMPTY)
     for line, fields in rows:

@@ -100,11 +100,7 @@ class CsvFile:
         Raises:
             EvenhandError: The file has an error; the first one is reported.
         """
-        text, skipped = self.text(), 0
-        if text.startswith("#"):
-            text, skipped = text.partition("\n")[2], 1
-        records = self.records(text, lines_before=skipped, delimiter=delimiter_of(text))
-        line, header = next(records, (skipped + 1, []))
+        line, header, records = self._parsed()
         for column in required:
             if column not in header:
                 raise self.fault(
@@ -125,8 +121,25 @@ class CsvFile:
                 raise self.fault(line, str(fault)) from fault
             found.append((line, dict(zip(header, fields, strict=True))))
         if not found:
-            raise self.fault(skipped + 2, "no rows after the header; add one row per line")
+            raise self.fault(line + 1, "no rows after the header; add one row per line")
         return found
+
+    def columns(self) -> list[str]:
+        """The names in the header, unchecked; see :meth:`rows`.
+
+        Raises:
+            EvenhandError: The file cannot be read, or the header is not valid CSV.
+        """
+        return self._parsed()[1]
+
+    def _parsed(self) -> tuple[int, list[str], Iterator[tuple[int, list[str]]]]:
+        """The line of the header, its names, and the records after it."""
+        text, skipped = self.text(), 0
+        if text.startswith("#"):
+            text, skipped = text.partition("\n")[2], 1
+        records = self.records(text, lines_before=skipped, delimiter=delimiter_of(text))
+        line, header = next(records, (skipped + 1, []))
+        return line, header, records
 
     def fault(self, line: int, text: str) -> EvenhandError:
         """The error for one line of the file."""

@@ -34,6 +34,13 @@ def test_anchors_name_images_by_file_or_by_key(anchors):
     assert semicolons.table.equals(by_key.table)
 
 
+def test_a_comment_may_precede_the_header_of_either_form(anchors):
+    for header in ("key,attribute,label", '"key","attribute","label"', "key;attribute;label"):
+        row = "aa;gender;woman" if ";" in header else "aa,gender,woman"
+        found = anchors(f"# agreed by two people, and a third\n{header}\n{row}\n")
+        assert found.table["key"].tolist() == ["aa"]
+
+
 def test_the_note_on_anchors_counts_labels(anchors):
     found = anchors(
         "file,attribute,label,probability\na.png,gender,woman,0.5\na.png,tone,dark,0.5\nb.png,tone,,1\n"
