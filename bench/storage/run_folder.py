@@ -9,7 +9,7 @@ import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -277,11 +277,12 @@ class RunFolder:
             self.spend(phase, label, time.monotonic() - started, machine=machine)
 
     def spend(self, phase: Phase, label: str, seconds: float, *, machine: str) -> None:
-        """Add seconds of a phase to ``timing.json``."""
+        """Add the seconds of a phase that ends now to ``timing.json``."""
         timings = self.timings()
-        today = datetime.now(UTC).date().isoformat()
-        timing = timings.get(label, Timing(method=label, machine=machine, date=today))
-        total = round(getattr(timing, phase) + seconds, 1)
+        began = datetime.now(UTC) - timedelta(seconds=seconds)
+        timing = timings.get(label, Timing(method=label, machine=machine, date=began.date().isoformat()))
+        # Workers report every block, and a block of few images takes less than a tenth of a second.
+        total = round(getattr(timing, phase) + seconds, 3)
         timings[label] = timing.model_copy(update={phase: total})
         self.write_timings(timings)
 

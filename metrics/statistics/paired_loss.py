@@ -27,6 +27,12 @@ POWER = 0.8
 LOOKS = 4
 """Largest number of looks of a sequential run; every look has twice the images of the one before."""
 
+EXACTLY = 1e-12
+"""A loss that is nearer to the margin differs from it by rounding only."""
+
+MANY = 10**9
+"""Clusters from which Student's quantiles are the normal ones, to as many digits as a result has."""
+
 _Z = NormalDist().inv_cdf
 
 _HALVINGS = 60
@@ -149,7 +155,7 @@ def pairs_to_decide(
     at_margin = np.sqrt(_variance(lost, gained, seen, np.full(n.shape, margin)))
     reach = z * at_margin + _Z(POWER) * discordance_spread(lost, gained, seen)
     distance = np.abs(margin - loss)
-    decidable = (n > 0) & (distance > 1e-12)
+    decidable = (n > 0) & (distance > EXACTLY)
     normal = (reach / np.where(decidable, distance, 1.0)) ** 2
     exact = np.where(below, math.log(levels[1]) / math.log(1 - margin), 1.0)
     return np.where(decidable, np.ceil(np.maximum(normal, exact) - 1e-9), np.inf)
@@ -161,7 +167,8 @@ def clusters_to_decide(
     """Clusters after which the bounds of :func:`mean_loss` decide with a probability of about 80 %.
 
     The smallest number at which the quantiles of Student's distribution for level and power, times the
-    standard error, reach from the loss to the margin; at least 2. Infinite if the loss is exactly the margin.
+    standard error, reach from the loss to the margin; at least 2. From :data:`MANY` on, the number by normal
+    quantiles. Infinite if the loss is exactly the margin.
 
     Args:
         loss: Observed loss.
@@ -170,12 +177,12 @@ def clusters_to_decide(
         levels: Error levels of the lower bound and of the upper one.
     """
     distance = abs(margin - loss)
-    if math.isnan(loss) or math.isnan(spread) or distance == 0:
+    if math.isnan(loss) or math.isnan(spread) or distance <= EXACTLY:
         return math.inf
     level = levels[1] if loss < margin else levels[0]
     # Normal quantiles are smaller than Student's, so their number is where to begin.
     c = max(2, math.ceil(((_Z(1 - level) + _Z(POWER)) * spread / distance) ** 2))
-    while (t.ppf(1 - level, c - 1) + t.ppf(POWER, c - 1)) * spread > distance * math.sqrt(c):
+    while c < MANY and (t.ppf(1 - level, c - 1) + t.ppf(POWER, c - 1)) * spread > distance * math.sqrt(c):
         c += 1
     return float(c)
 

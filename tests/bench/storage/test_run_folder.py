@@ -1,6 +1,6 @@
 """The run folder keeps the day on which a method's run began, and published timings keep their bytes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -21,6 +21,21 @@ def test_day_of_a_run_is_that_of_its_first_phase(tmp_path):
     folder.spend("judge_seconds", "base", 1.0, machine="x")
     found = folder.timings()["base"]
     assert (found.date, found.generate_seconds, found.judge_seconds) == ("2026-01-31", 1.0, 1.0)
+
+
+def test_a_phase_that_ends_on_another_day_has_the_day_on_which_it_began(tmp_path):
+    folder, days = RunFolder(tmp_path), 3
+    expected = {(datetime.now(UTC) - timedelta(days=days)).date().isoformat()}
+    folder.spend("fit_seconds", "uce", days * 86_400.0, machine="x")
+    expected.add((datetime.now(UTC) - timedelta(days=days)).date().isoformat())
+    assert folder.timings()["uce"].date in expected
+
+
+def test_many_short_blocks_add_up(tmp_path):
+    folder = RunFolder(tmp_path)
+    for _ in range(50):
+        folder.spend("judge_seconds", "base", 0.04, machine="x")
+    assert folder.timings()["base"].judge_seconds == pytest.approx(2.0)
 
 
 def test_timing_without_a_date_is_written_without_one():

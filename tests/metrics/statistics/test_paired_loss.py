@@ -130,6 +130,16 @@ def test_few_clusters_decide_a_small_loss_that_hardly_varies():
     assert math.isinf(clusters_to_decide(0.1, spread=0.01, margin=0.1))
 
 
+def test_a_loss_next_to_the_margin_needs_very_many_clusters_or_more_than_any_number():
+    rounded = 0.3 - 0.2
+    assert rounded != 0.1
+    assert math.isinf(clusters_to_decide(rounded, spread=0.3, margin=0.1))
+    found = [clusters_to_decide(0.1 - near, spread=0.3, margin=0.1) for near in (1e-4, 1e-6, 1e-9, 1e-11)]
+    normal = norm.ppf(0.95) + norm.ppf(0.8)
+    expected = [(normal * 0.3 / near) ** 2 for near in (1e-4, 1e-6, 1e-9, 1e-11)]
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
 def test_the_levels_of_the_looks_add_up_and_follow_pocock():
     levels = [level_at(look) for look in range(1, LOOKS + 1)]
     assert sum(levels) == pytest.approx(0.05)
