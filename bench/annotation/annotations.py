@@ -20,6 +20,7 @@ from evenhand.bench.annotation.files import (
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.stages.strata import separate_strata
 from evenhand.bench.storage.files import locked, write_atomically
+from evenhand.bench.storage.frames import judged_tables
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.answers import CANNOT_TELL, check_answers
@@ -116,11 +117,12 @@ def import_annotations(
         keep_all: Whether to include annotators who fail a check in the aggregated labels.
 
     Raises:
-        EvenhandError: A file is not valid, has unknown images or labels, all annotators fail the checks, or
-            another process uses the run.
+        EvenhandError: The images of the run are not judged, a file is not valid or has unknown images or
+            labels, all annotators fail the checks, or another process uses the run.
     """
     run_folder = RunFolder(run)
     suite = run_folder.spec()
+    images, labels = judged_tables(run_folder)
     raw = pd.concat([read_answers(path, layout=layout) for path in paths], ignore_index=True)
     key = read_key(run_folder, batches=set(raw["batch_id"]), ids=set(raw["image_id"]))
     table, remarks = check_answers(
@@ -139,8 +141,8 @@ def import_annotations(
     if not key.probabilities:
         anchors = anchors.drop(columns="probability")
     kept = table[~table["annotator_id"].isin(list(left_out))]
-    strata = separate_strata(run_folder.image_table.read(), external=isinstance(suite, Audit))
-    agreement = [*_people(kept, suite, strata), *_judges(common, run_folder, suite, strata)]
+    strata = separate_strata(images, external=isinstance(suite, Audit))
+    agreement = [*_people(kept, suite, strata), *_judges(common, labels, suite, strata)]
     with locked(run):
         human_labels(run_folder).finish(rows)
         write_atomically(run_folder.anchors, anchors.to_csv(index=False).encode())
@@ -216,10 +218,9 @@ def _most_common_raters(codes: Codes, groups: int) -> int:
 
 
 def _judges(
-    common: pd.DataFrame, run_folder: RunFolder, suite: RunSpec, strata: pd.DataFrame
+    common: pd.DataFrame, labels: pd.DataFrame, suite: RunSpec, strata: pd.DataFrame
 ) -> Iterator[AgreementLine]:
     """Cohen's kappa and specific agreement of every judge with aggregated labels, where both decide."""
-    labels = run_folder.labels.read()
     for name, groups in suite.taxonomy.items():
         people = common[common["attribute"] == name].set_index("key")["label"]
         said = labels[(labels["attribute"] == name) & labels["key"].isin(list(people.index))]

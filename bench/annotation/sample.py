@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evenhand.bench.errors import EvenhandError, unknown
+from evenhand.bench.errors import unknown
 from evenhand.bench.policy.correction import VERIFIED_IMAGES
 from evenhand.bench.results.result import BASE
 from evenhand.bench.stages.strata import image_strata
+from evenhand.bench.storage.frames import judged_tables
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.annotation.sampling import draw_sample
@@ -108,11 +109,7 @@ def strata_of(run_folder: RunFolder, suite: RunSpec, *, by_method: bool = False)
     Raises:
         EvenhandError: The run has no images or no labels yet.
     """
-    images, labels = run_folder.image_table.read(), run_folder.labels.read()
-    if images.empty or labels.empty:
-        raise EvenhandError(
-            f"{run_folder.root}: run is not finished; run the same `evenhand run` command again"
-        )
+    images, labels = judged_tables(run_folder)
     usable = images[(images["status"] == "ok") & images["kind"].isin(["neutral", "explicit"])]
     strata = image_strata(usable, external=isinstance(suite, Audit))
     owners = usable.assign(edited=usable["method"] != BASE).sort_values("edited", kind="stable")

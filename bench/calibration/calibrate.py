@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.calibration.judge_report import audit_rows, tally, write_judge_report
-from evenhand.bench.errors import EvenhandError
 from evenhand.bench.external_images.anchor_file import read_anchors
 from evenhand.bench.stages.strata import separate_strata
 from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.frames import judged_tables
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.metrics.correction.calibration import (
@@ -130,12 +130,7 @@ def calibrate_run(
     run_folder = RunFolder(run)
     suite = run_folder.spec()
     external = isinstance(suite, Audit)
-    images, labels = run_folder.image_table.read(), run_folder.labels.read()
-    if images.empty or labels.empty:
-        command = "audit" if external else "run"
-        raise EvenhandError(
-            f"{run}: run has no judged images; run the same `evenhand {command}` command again"
-        )
+    images, labels = judged_tables(run_folder)
     judged = images[images["key"].isin(set(labels["key"]))]
     keys = dict(zip(judged["file" if external else "path"], judged["key"], strict=True))
     given = read_anchors(anchors, keys=keys, taxonomy=suite.taxonomy).table

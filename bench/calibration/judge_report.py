@@ -16,6 +16,7 @@ from evenhand.bench.models.loading import quiet_loaders
 from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.stages.label import image_chunks
 from evenhand.bench.storage.files import write_atomically
+from evenhand.bench.storage.frames import judged_tables
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.metrics.estimation.anchors import HUMAN
 from evenhand.metrics.estimation.panel import PANEL
@@ -102,7 +103,7 @@ def _codes(
 
 def _agreement(run_folder: RunFolder, suite: RunSpec, strata: pd.DataFrame) -> Iterator[AuditRow]:
     """Agreement between the judges on all images of people, and within strata."""
-    labels = run_folder.labels.read()
+    _, labels = judged_tables(run_folder)
     ours = (labels["family"] != HUMAN) & (labels["judge"] != PANEL) & labels["key"].isin(strata.index)
     labels = labels[ours]
     for name, groups in suite.taxonomy.items():

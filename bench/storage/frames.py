@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.image_facts import PANEL, image_facts, voting_judges
 from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.suites.audit_config import Audit
 
 
 def images_frame(run_folder: RunFolder, results: Sequence[Result], labels: pd.DataFrame) -> pd.DataFrame:
@@ -65,11 +66,37 @@ def labels_frame(run_folder: RunFolder, results: Sequence[Result]) -> pd.DataFra
     rows = run_folder.labels.read(compact=True, whole=True)
     if not len(rows):
         return pd.DataFrame(columns=[*run_folder.labels.keys, "family", "label", "confidence", "status"])
-    current = {judge.name: judge.version for result in results for judge in result.spec.judges}
-    version = rows["judge"].astype(object).map(current)
+    version = rows["judge"].astype(object).map(_judge_versions(results))
     return rows[(rows["judge"] == PANEL) | (rows["judge_version"].astype(object) == version)].reset_index(
         drop=True
     )
+
+
+def judged_tables(run_folder: RunFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The image table and the label table of a run, for analyses of its judges.
+
+    A run that was repeated with another version of a judge keeps the labels of both. Only those of the version
+    in the results are returned; labels of judges that no result states stay.
+
+    Args:
+        run_folder: The folder of a run or audit.
+
+    Raises:
+        EvenhandError: The folder is not a run, its images are not judged, or a result is damaged.
+    """
+    images, labels = run_folder.image_table.read(), run_folder.labels.read()
+    if images.empty or labels.empty:
+        command = "audit" if isinstance(run_folder.spec(), Audit) else "run"
+        raise EvenhandError(
+            f"{run_folder.root}: run has no judged images; run the same `evenhand {command}` command again"
+        )
+    stated = labels["judge"].map(_judge_versions(map(Result.load, run_folder.result_paths())))
+    return images, labels[stated.isna() | (labels["judge_version"] == stated)]
+
+
+def _judge_versions(results: Iterable[Result]) -> dict[str, str]:
+    """Name of a judge to its version in the results."""
+    return {judge.name: judge.version for result in results for judge in result.spec.judges}
 
 
 def _base(results: Sequence[Result]) -> str | None:

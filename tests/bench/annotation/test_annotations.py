@@ -13,6 +13,7 @@ from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.results.result import Result
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.suites.suite import load_suite
 
 JUDGES = ("--judge", "clip-s", "--judge", "clip-xs", "--judge", "vit")
 EXPORT = ("--n", 80, "--explicit", 0, "--min-per-group", 3)
@@ -289,3 +290,11 @@ def test_a_folder_that_is_not_an_audit_is_an_error(evenhand, tmp_path):
     one_line(
         evenhand("calibrate", where, "--anchors", tmp_path / "a", "--out", tmp_path / "b"), "is not a run"
     )
+
+
+def test_annotations_of_a_run_without_judged_images_are_an_error(evenhand, tmp_path):
+    RunFolder(tmp_path).initialize(load_suite("mini"))
+    answers = tmp_path / "answers.csv"
+    answers.write_text("image_id,annotator_id,attribute,label,confidence\na,ann,gender,woman,3\n")
+    outcome = evenhand("annotate", "import", answers, "--run", tmp_path)
+    one_line(outcome, "run has no judged images; run the same `evenhand run` command again")

@@ -56,7 +56,7 @@ def test_a_run_without_labels_is_not_finished(run, tmp_path):
     empty = RunFolder(tmp_path / "run")
     empty.root.mkdir()
     empty.initialize(run.spec())
-    with pytest.raises(EvenhandError, match="run is not finished; run the same"):
+    with pytest.raises(EvenhandError, match="run has no judged images; run the same"):
         strata_of(empty, empty.spec())
 
 

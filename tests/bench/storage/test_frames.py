@@ -5,6 +5,7 @@ import pytest
 from helpers.stored_run import IMAGES, METHODS, a_stored_run
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.storage.frames import judged_tables
 from evenhand.bench.storage.run_folder import RunFolder
 
 
@@ -60,6 +61,28 @@ def test_labels_of_an_earlier_version_of_a_judge_are_left_out(tmp_path):
     table.finish(pd.concat([table.read(), old], ignore_index=True))
     assert set(run.labels_frame().query("judge == 'vit'")["judge_version"]) == {"1"}
     assert (run.images_frame()["disagreed"] != "").sum() == 1
+
+
+def test_judges_are_analysed_by_the_labels_of_their_version_in_the_results(tmp_path):
+    a_stored_run(tmp_path)
+    folder = RunFolder(tmp_path)
+    before = folder.labels.read()
+    old = before.query("judge == 'vit'").assign(judge_version="0", label="man")
+    folder.labels.finish(pd.concat([before, old], ignore_index=True))
+    images, labels = judged_tables(folder)
+    assert len(images) == len(folder.image_table.read())
+    names = [*folder.labels.keys, "label"]
+    pd.testing.assert_frame_equal(
+        labels[names].sort_values(names, ignore_index=True), before[names].sort_values(names, ignore_index=True)
+    )
+
+
+@pytest.mark.parametrize("table", ["images", "labels"])
+def test_a_run_without_judged_images_cannot_be_analysed(tmp_path, table):
+    a_stored_run(tmp_path)
+    (tmp_path / "tables" / f"{table}.parquet").unlink()
+    with pytest.raises(EvenhandError, match="run has no judged images; run the same `evenhand run` command"):
+        judged_tables(RunFolder(tmp_path))
 
 
 @pytest.mark.parametrize("column", ["key", "cell"])
