@@ -48,8 +48,11 @@ class _Process:
                 assert running.stdin is not None and running.stdout is not None
                 _send(running.stdin, request)
                 return _receive(running.stdout)
-            except (OSError, EOFError) as fault:
+            except BaseException as fault:
+                # Also if interrupted: the next request would read the answer to this one as its own.
                 self.stop()
+                if not isinstance(fault, OSError | EOFError):
+                    raise
                 timed_out = stopper.finished.is_set()
                 reason = (
                     f"reading it takes more than {MAX_SECONDS:.0f} seconds"

@@ -41,3 +41,13 @@ def test_reading_a_file_times_out(monkeypatch):
         soon.setattr(module, "MAX_SECONDS", 0.5)
         run_isolated(never_end)
     assert run_isolated(number)
+
+
+def test_after_an_interruption_the_next_file_gets_its_own_answer(monkeypatch):
+    def interrupted(pipe):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as early, pytest.raises(KeyboardInterrupt):
+        early.setattr(module, "_receive", interrupted)
+        run_isolated(turned, b"first", by=1)
+    assert run_isolated(turned, b"second", by=1) == turned(b"second", by=1)
