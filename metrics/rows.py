@@ -263,6 +263,7 @@ class CorrectionCheck(Record):
     """What labels of people say about the correction of a method's numbers."""
 
     labelled: dict[str, int] = Field(
+        min_length=1,
         description="baseline, if any, and method to images with labels of people, for the rarest attribute"
     )
     tests: list[TransportRow]

@@ -136,9 +136,7 @@ def train(
     """
     trained = list(parameters)
     rate_at = learning_rate if callable(learning_rate) else lambda _: learning_rate
-    with one_thread(), torch.enable_grad():
-        for parameter in trained:
-            parameter.requires_grad_(True)
+    with one_thread(), torch.enable_grad(), _with_gradients(trained):
         optimiser = torch.optim.AdamW(trained, lr=rate_at(0), weight_decay=decay)
         saved = _Saved(trained, (optimiser, *state), checkpoint)
         losses = saved.restore()
@@ -154,10 +152,20 @@ def train(
             saved.save(losses)
             if len(losses) % max(1, steps // 20) == 0:
                 _log.info("step %d of %d: loss %.4g", len(losses), steps, losses[-1])
-        for parameter in trained:
+    return losses
+
+
+@contextmanager
+def _with_gradients(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """The parameters require gradients within the context, however it ends."""
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
             parameter.requires_grad_(False)
             parameter.grad = None
-    return losses
 
 
 def converged(losses: Sequence[float], patience: int) -> bool:

@@ -6,7 +6,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from evenhand.metrics.rows import ComparisonRow, Coverage, CoverageRow, DifferenceRow, EstimateRow
+from evenhand.metrics.rows import ComparisonRow, CorrectionCheck, Coverage, CoverageRow, DifferenceRow, EstimateRow
 
 ESTIMATE = {
     "metric": "rms_delta",
@@ -64,6 +64,12 @@ def test_coverage_must_add_up():
         CoverageRow(**row, undetermined={"no_face": 1})
     with pytest.raises(ValidationError, match=r"planned != made \+ failed"):
         Coverage(planned=3, made=1, failed={"error": 1}, rows=[])
+
+
+def test_a_check_of_the_correction_names_whose_images_people_labelled():
+    assert CorrectionCheck(labelled={"base": 0}, tests=[]).labelled == {"base": 0}
+    with pytest.raises(ValidationError, match="labelled"):
+        CorrectionCheck(labelled={}, tests=[])
 
 
 def test_a_notebook_shows_numbers_with_four_digits_and_escapes_texts():

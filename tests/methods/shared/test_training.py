@@ -75,7 +75,7 @@ def test_the_learning_rate_may_change_between_steps():
     torch.testing.assert_close(x, torch.full((2,), 0.9))
 
 
-def test_one_thread_is_used_and_the_number_is_restored_after_an_error():
+def test_one_thread_is_used_and_threads_and_parameters_are_restored_after_an_error():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -87,6 +87,7 @@ def test_one_thread_is_used_and_the_number_is_restored_after_an_error():
                 learning_rate=0.1,
             )
         assert torch.get_num_threads() == 2
+        assert not x.requires_grad and x.grad is None
 
         @one_thread()
         def threads():
