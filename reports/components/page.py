@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 
 @cache
 def templates() -> Environment:
     """The templates of all pages; they escape what they embed, and a missing name is an error."""
-    return Environment(
+    found = Environment(
         loader=PackageLoader("evenhand.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["breakable"] = breakable
+    return found
+
+
+def breakable(text: str) -> Markup:
+    """The escaped text with places to break a line between the parameters of a method's label.
+
+    Without them, a label such as ``uce:erase=0.5,scope=per-concept`` breaks inside a word, or widens its table.
+    """
+    return Markup("<wbr>").join(re.split(r'(?<=[:,])(?=["A-Za-z])', text))
 
 
 @cache

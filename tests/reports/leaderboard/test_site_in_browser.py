@@ -11,7 +11,8 @@ from helpers.page_checks import (
     open_everything,
     opened,
 )
-from helpers.site import a_board, a_hostile_board, a_run_of, write_site
+from helpers.site import a_board, a_hostile_board, a_run_of, board_rows, write_site
+from helpers.trade_off import placed
 
 from evenhand.bench.results.entry import Entry
 
@@ -198,3 +199,11 @@ def test_pages_print(browser, site):
     for kind in KINDS:
         with opened(browser, site / kind) as page:
             assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("width", [PHONE, 768, 820, 1100, DESKTOP])
+def test_a_method_with_many_parameters_does_not_widen_the_page(browser, tmp_path, width):
+    label = "concept-algebra:gamma=1.0,threshold=0.9,towards=cell,until=1.0"
+    write_site(tmp_path, board_rows([placed("base", distance=0.6), placed(label, distance=0.1)], {}))
+    with opened(browser, tmp_path / "index.html", width=width) as page:
+        assert_layout_holds(page)

@@ -13,6 +13,9 @@ from helpers.page_checks import (
     assert_no_requests,
     opened,
 )
+from helpers.report import CONCEPTS, a_run
+
+from evenhand.bench.report import render_report
 
 HEIGHTS = {DESKTOP: 900, PHONE: 844}
 PARTS = (".headline", "#marks", "#first-plot", "#look")
@@ -150,3 +153,11 @@ def test_printed_first_screen_fits_the_page(browser, report):
         assert all(box(page, part)[2] <= 691 for part in PARTS)
         white = "getComputedStyle(document.querySelector('.headline')).color"
         assert page.evaluate(white) == "rgb(31, 41, 51)", "a dark screen is printed light"
+
+
+def test_a_method_with_many_parameters_does_not_widen_the_page(browser, tmp_path):
+    label = "concept-algebra:gamma=1.0,threshold=0.9,towards=cell,until=1.0"
+    path = tmp_path / "report.html"
+    path.write_text(render_report(a_run(tmp_path, methods=["base", label], concepts=CONCEPTS[:4])))
+    with opened(browser, path, width=PHONE, height=HEIGHTS[PHONE]) as page:
+        assert_layout_holds(page)
