@@ -47,6 +47,7 @@ from evenhand.bench.suites.audit_config import Audit, evaluation_config_for, rel
 from evenhand.bench.suites.targets import UNIFORM
 from evenhand.metrics.estimation.anchors import confusion_from_anchors
 from evenhand.metrics.table import PERSON_KINDS
+from evenhand.metrics.vision.device import best_device
 
 FAMILY = "images"
 """Family of the models of external images, in the results."""
@@ -158,7 +159,8 @@ def _check_files(folder: Path, listed: ImageList, prompts: Path | None) -> None:
     missing = [row.file for row in listed.rows if not (folder / row.file).is_file()]
     if missing:
         raise EvenhandError(
-            f"{prompts}: {named(missing)} not found in {folder}; correct the list or add the files"
+            f"{prompts or DRAFT_FILE}: {named(missing)} not found in {folder}; "
+            "correct the list or add the files"
         )
 
 
@@ -253,10 +255,7 @@ class _Session:
         images["key"] = [one.key for one in imported]
         images["status"] = [one.status for one in imported]
         images["reason"] = [one.reason for one in imported]
-        images["path"] = [
-            store.path(one.key).relative_to(store.root.parent).as_posix() if one.status == "ok" else ""
-            for one in imported
-        ]
+        images["path"] = [store.relative_path(one.key) if one.status == "ok" else "" for one in imported]
         people = images[images["kind"].isin(PERSON_KINDS)]
         if not (people["status"] == "ok").any():
             first = people.iloc[0]
@@ -396,4 +395,4 @@ def _subject(model: str, rows: pd.DataFrame) -> Subject:
 
 
 def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(best_device())

@@ -264,7 +264,7 @@ class CorrectionCheck(Record):
 
     labelled: dict[str, int] = Field(
         min_length=1,
-        description="baseline, if any, and method to images with labels of people, for the rarest attribute"
+        description="baseline, if any, and method to images with labels of people, for the rarest attribute",
     )
     tests: list[TransportRow]
 

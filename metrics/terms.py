@@ -1,4 +1,4 @@
-"""Terms shared by prompts, metrics and reports: kinds of prompts, cells, titles of the built-in metrics.
+"""Terms shared by prompts, metrics and reports: kinds of prompts, cells, the panel, titles of the metrics.
 
 Imports no numpy: reports use these terms through :mod:`evenhand.bench.results`.
 """
@@ -22,6 +22,12 @@ KINDS = {
 ``explicit`` prompts name their cell, ``over_correction`` prompts have one where the subject implies it;
 ``neutral``, ``unrelated`` (no person) and ``person`` (no occupation) have none.
 """
+
+PANEL = "panel"
+"""The judge that stands for the panel's vote in every table and result."""
+
+UNDETERMINED = "undetermined"
+"""What is shown in place of a group that nobody could decide on."""
 
 _PART = re.compile(r"([a-z][a-z0-9_]*)=([^\s=*]+(?: [^\s=*]+)*)")
 """A group may be several words ("East Asian"); "*" joins the groups of a cell's name."""

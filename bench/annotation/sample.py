@@ -12,6 +12,7 @@ import pandas as pd
 from evenhand.bench.errors import unknown
 from evenhand.bench.policy.correction import VERIFIED_IMAGES
 from evenhand.bench.results.result import BASE
+from evenhand.bench.results.text import UNDETERMINED
 from evenhand.bench.stages.strata import image_strata
 from evenhand.bench.storage.frames import judged_tables
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
@@ -119,7 +120,7 @@ def strata_of(run_folder: RunFolder, suite: RunSpec, *, by_method: bool = False)
         index="key", columns="attribute", values="label"
     )
     cells = wide.reindex(strata.index).reindex(columns=list(suite.primary)).fillna("")
-    vote = ["*".join(cell) if all(cell) else "undetermined" for cell in cells.itertuples(index=False)]
+    vote = ["*".join(cell) if all(cell) else UNDETERMINED for cell in cells.itertuples(index=False)]
     side = strata["stereotype"].where(strata["kind"] == "neutral", strata["kind"])
     parts = (method, strata["kind"], vote) if by_method else (side, strata["model"], vote)
     stratum = ["/".join(names) for names in zip(*parts, strict=True)]

@@ -225,7 +225,7 @@ class _Pull:
         """All labels of the images that the cache has, of judges that label all their attributes."""
         keys = {key for one in offers for key in one.planned.people([*one.files])}
         attributes = self.workbench.evaluation.evaluation_config.attributes
-        tables = [without_labels()]
+        tables = []
         for judge in self.workbench.judges.values():
             asked, parts = asked_of(judge, attributes), []
             for name in asked:
@@ -240,7 +240,7 @@ class _Pull:
                 parts.append(part)
             if all(len(part) for part in parts):
                 tables.append(complete(pd.concat(parts, ignore_index=True), asked=asked))
-        return tables[0] if len(tables) == 1 else pd.concat(tables[1:], ignore_index=True)
+        return pd.concat(tables, ignore_index=True) if tables else without_labels()
 
     def _without_known(self, labels: pd.DataFrame) -> pd.DataFrame:
         """The labels that the run lacks."""

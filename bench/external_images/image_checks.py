@@ -87,7 +87,7 @@ def distance_notes(
         distances = looked_at["key"].map(_distances(reference, looked_at["key"], store, measured))
         far = list(looked_at["file"][distances > reference.limit].astype(str))
         compared = int(distances.notna().sum())
-        those = f" that {'was' if compared == 1 else 'were'} compared" * (compared < len(rows))
+        those = f" that {'was' if compared == 1 else 'were'} compared" if compared < len(rows) else ""
         said = (
             f"{len(far)} of {plural(compared, 'image')}{those} (such as {named(far)}) "
             f"{'is' if len(far) == 1 else 'are'} unlike {known}, "

@@ -18,6 +18,7 @@ from evenhand.bench.leaderboard.suite import KnownSuite
 from evenhand.bench.leaderboard.tables import Tables
 from evenhand.bench.results.lookup import COMPARED_METRIC, PRIMARY_METRIC
 from evenhand.bench.results.result import EstimateRow, Result, Spec
+from evenhand.bench.results.text import PANEL
 from evenhand.bench.stages.measure import measure_plan, metrics_of
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.stages.write import measured_fields
@@ -128,9 +129,9 @@ def published(result: Result) -> Result:
 
 def _is_needed(row: EstimateRow, primary: str) -> bool:
     if row.concept:
-        ranks = row.metric == COMPARED_METRIC and row.judge == "panel"
+        ranks = row.metric == COMPARED_METRIC and row.judge == PANEL
         return ranks and row.attributes in (primary or row.attributes,)
-    return row.judge in ("panel", "") or (row.metric == PRIMARY_METRIC and not row.group)
+    return row.judge in (PANEL, "") or (row.metric == PRIMARY_METRIC and not row.group)
 
 
 def differences(stated: Result, again: Result) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from evenhand.bench.results.result import CorrectionCheck, EstimateRow, Result, TransportRow
+from evenhand.bench.results.text import PANEL
 
 VERIFIED_IMAGES = 300
 """Images that people must have labelled on each side, the baseline's and the method's.
@@ -16,8 +17,6 @@ precisely as the shares themselves, and a tenth of the images still shows a grou
 
 SIGNIFICANT = 0.05
 """Adjusted p-value below which a test contradicts the correction."""
-
-PANEL = "panel"
 
 UNVERIFIED = "correction not verified"
 ADVICE = "`evenhand annotate plan` lists the images to label"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from evenhand.bench.results.result import ImageRow
-from evenhand.bench.results.text import parse_cell
-
-UNDETERMINED = "undetermined"
+from evenhand.bench.results.text import UNDETERMINED, parse_cell
 
 
 def changed(row: ImageRow, base: ImageRow) -> dict[str, str]:
@@ -13,10 +11,11 @@ def changed(row: ImageRow, base: ImageRow) -> dict[str, str]:
 
     An undetermined label on either side is not a change.
     """
+    before = {name: base.labels.get(name, UNDETERMINED) for name in row.labels}
     return {
         name: group
         for name, group in row.labels.items()
-        if UNDETERMINED not in (group, before := base.labels.get(name, UNDETERMINED)) and group != before
+        if UNDETERMINED not in (group, before[name]) and group != before[name]
     }
 
 

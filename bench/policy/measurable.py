@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import ComparisonRow, LossRow
-from evenhand.bench.results.text import count, plural
+from evenhand.bench.results.text import PANEL, count, plural
 
 WIDEST = 0.30
 """Width of a 95 % interval, as a share of the images, from which a rate is not reported as measured."""
@@ -44,7 +44,7 @@ def over_correction(reading: Reading, base: Reading, attributes: str) -> OverCor
         row
         for row in reading.result.comparisons
         if (row.metric, row.attributes, row.against) == ("over_correction", attributes, base.label)
-        and row.judge in ("panel", "")
+        and row.judge in (PANEL, "")
     ]
     if own is None:
         return None

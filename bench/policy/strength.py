@@ -7,6 +7,7 @@ is ranked, the one that the suite declares beforehand; the others show the effec
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,8 +93,7 @@ def ranked(cards: Sequence[Configured]) -> list[str]:
 def strength_of(card: Configured) -> float:
     """The value of the strength parameter; ``nan`` where the method has none or its value is not a number."""
     value = card.parameters.get(card.strength or "")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and value is not None else float("nan")
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
 def _groups(cards: Sequence[C]) -> list[list[C]]:
@@ -105,7 +105,7 @@ def _groups(cards: Sequence[C]) -> list[list[C]]:
 
 def _kind(card: Configured) -> str:
     """A key that the settings of one curve share; a setting without a strength has a unique key."""
-    if strength_of(card) != strength_of(card):
+    if math.isnan(strength_of(card)):
         return json.dumps(["alone", card.label])
     others = {name: value for name, value in card.parameters.items() if name != card.strength}
     return json.dumps([card.name, card.version, card.strength, others], sort_keys=True)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from evenhand.bench.results.lookup import Key, Reading, served_worst
 from evenhand.bench.results.result import EstimateRow
+from evenhand.bench.results.text import PANEL
 from evenhand.bench.results.title_block import Threshold
 
 Verdict = Literal["met", "not met", "undecided", "not measured"]
@@ -48,9 +49,7 @@ def _checked(threshold: Threshold, reading: Reading) -> Checked:
 
 def _row(threshold: Threshold, reading: Reading) -> EstimateRow | None:
     """The panel's number: corrected for judge error where there is a corrected one."""
-    key = Key(
-        threshold.metric, threshold.attributes, "panel", True, group=threshold.group, kind=threshold.kind
-    )
+    key = Key(threshold.metric, threshold.attributes, PANEL, True, group=threshold.group, kind=threshold.kind)
     rows = [reading.at(key), reading.at(key._replace(corrected=False))]
     rows.append(reading.at(key._replace(judge="", corrected=False)))
     return next((row for row in rows if row is not None and math.isfinite(row.value)), None)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from evenhand.bench.results.lookup import COMPARED_METRIC
 from evenhand.bench.results.result import ImageRow, Record, Result
+from evenhand.bench.results.text import PANEL
 from evenhand.metrics.rows import DifferenceRow, FlipRow
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Comparison(Record):
             for row in self.differences
             if (row.metric, row.attributes, row.kind, row.group, row.concept)
             == (metric, attributes, kind, "", "")
-            and row.judge in ("panel", "")
+            and row.judge in (PANEL, "")
         ]
         seen, corrected = (
             {(row.label, row.against): row for row in rows if row.corrected is wanted}

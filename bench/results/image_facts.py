@@ -9,12 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.results.result import JudgeCard
-from evenhand.bench.results.text import parse_cell
-
-PANEL = "panel"
-"""The judge of the panel's votes in the label table."""
-
-UNDETERMINED = "undetermined"
+from evenhand.bench.results.text import PANEL, UNDETERMINED, parse_cell
 
 PERCEIVED = "perceived_"
 """Prefix of the columns with the panel's labels."""

@@ -9,7 +9,7 @@ from itertools import product
 from typing import NamedTuple, TypeVar
 
 from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, RankRow, Result
-from evenhand.bench.results.text import KINDS, SHARE
+from evenhand.bench.results.text import KINDS, PANEL, SHARE
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Reading:
             attributes: Its attribute set.
             **where: ``concept``, ``group`` or ``kind``, as in :class:`Key`.
         """
-        key = Key(metric, attributes, "panel", False, **where)
+        key = Key(metric, attributes, PANEL, False, **where)
         return self.at(key) or self.at(key._replace(judge=""))
 
     def rank(self, key: Key) -> RankRow | None:
@@ -155,7 +155,7 @@ def comparable(
         ]
         for name in concepts
     }
-    key = Key(metric, attributes, "panel", True, group=group, kind=kind)
+    key = Key(metric, attributes, PANEL, True, group=group, kind=kind)
     corrected = {name: [reading.at(key._replace(concept=name)) for reading in readings] for name in concepts}
     pairs = [
         pair for name in concepts for pair in zip(naive[name], corrected[name], strict=True) if any(pair)
@@ -197,7 +197,7 @@ def primary_key(readings: Sequence[Reading]) -> Key | None:
     """
     declared = {reading.result.spec.primary for reading in readings}
     sets = sorted(measured_attributes(readings, PRIMARY_METRIC), key=lambda name: name not in declared)
-    keys = [Key(PRIMARY_METRIC, name, "panel", corrected) for name in sets for corrected in (True, False)]
+    keys = [Key(PRIMARY_METRIC, name, PANEL, corrected) for name in sets for corrected in (True, False)]
     measured = {key: sum(_finite(reading.at(key)) for reading in readings) for key in keys}
     return max(keys, key=lambda key: measured[key], default=None) if any(measured.values()) else None
 

@@ -7,6 +7,7 @@ from html import escape
 
 from evenhand.bench.results.text import (
     METRIC_TERMS,
+    PANEL,
     SHARE,
     aligned,
     attribute,
@@ -30,7 +31,7 @@ def estimates_text(title: str, rows: Sequence[EstimateRow]) -> str:
     found: dict[tuple[str, ...], EstimateRow] = {}
     for row in sorted(rows, key=lambda row: not row.corrected):
         joint = row.metric == SHARE and "*" in row.attributes
-        ours = row.metric in FIRST and row.judge in ("", "panel") and not row.concept and not joint
+        ours = row.metric in FIRST and row.judge in ("", PANEL) and not row.concept and not joint
         if ours and (row.metric == SHARE or not row.group):
             found.setdefault((row.metric, row.attributes, row.kind, row.group), row)
     kinds = list(dict.fromkeys(row.kind for row in rows))

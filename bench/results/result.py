@@ -35,7 +35,7 @@ from evenhand.metrics.rows import (
     SteeringRow,
     TransportRow,
 )
-from evenhand.metrics.terms import METRIC_TERMS
+from evenhand.metrics.terms import METRIC_TERMS, PANEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,7 +226,7 @@ class Result(Record):
         metric: str,
         *,
         attributes: str = "",
-        judge: str = "panel",
+        judge: str = PANEL,
         corrected: bool = False,
         concept: str = "",
         group: str = "",
@@ -319,7 +319,7 @@ class Result(Record):
         """The aggregate estimates of the panel as a table, for notebooks."""
         from evenhand.bench.results.notebook import estimates_html
 
-        rows = [r for r in self.estimates if not r.concept and not r.group and r.judge in ("", "panel")]
+        rows = [r for r in self.estimates if not r.concept and not r.group and r.judge in ("", PANEL)]
         return estimates_html(self._title, rows)
 
 

@@ -7,6 +7,8 @@ import re
 
 from evenhand.metrics.terms import KINDS as KINDS
 from evenhand.metrics.terms import METRIC_TERMS as METRIC_TERMS
+from evenhand.metrics.terms import PANEL as PANEL
+from evenhand.metrics.terms import UNDETERMINED as UNDETERMINED
 from evenhand.metrics.terms import MetricTerms as MetricTerms
 from evenhand.metrics.terms import parse_cell as parse_cell
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.image_facts import PANEL, image_facts, voting_judges
+from evenhand.bench.results.image_facts import image_facts, voting_judges
 from evenhand.bench.results.result import BASE, Result
+from evenhand.bench.results.text import PANEL
 from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.audit_config import Audit
 
@@ -75,8 +76,8 @@ def labels_frame(run_folder: RunFolder, results: Sequence[Result]) -> pd.DataFra
 def judged_tables(run_folder: RunFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The image table and the label table of a run, for analyses of its judges.
 
-    A run that was repeated with another version of a judge keeps the labels of both. Only those of the version
-    in the results are returned; labels of judges that no result states stay.
+    A run that was repeated with another version of a judge keeps the labels of both. Only those of the
+    version in the results are returned; labels of judges that no result states are kept.
 
     Args:
         run_folder: The folder of a run or audit.

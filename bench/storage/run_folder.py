@@ -23,6 +23,7 @@ from evenhand.bench.parsing.regular_file import read_regular
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
 from evenhand.bench.results.result import BASE, ImageRow, Result, Timing
+from evenhand.bench.results.text import PANEL, UNDETERMINED
 from evenhand.bench.results.title_block import TitleBlock
 from evenhand.bench.storage.files import folder_name, remove_temporary_files, write_atomically
 from evenhand.bench.storage.images import ImageStore
@@ -350,10 +351,10 @@ def shown_images(images: pd.DataFrame, labels: pd.DataFrame) -> list[ImageRow]:
     place = images.groupby(["method", "kind", "concept"], sort=False, dropna=False).cumcount()
     # Of a million images, rows become Python objects only for the few that are shown.
     images = images[place < SHOWN_PER_CONCEPT]
-    panel = labels[(labels["judge"] == "panel") & labels["key"].isin(set(images["key"]))]
+    panel = labels[(labels["judge"] == PANEL) & labels["key"].isin(set(images["key"]))]
     perceived: dict[str, dict[str, str]] = {}
     for key, attribute, label in zip(panel["key"], panel["attribute"], panel["label"], strict=True):
-        perceived.setdefault(key, {})[attribute] = label or "undetermined"
+        perceived.setdefault(key, {})[attribute] = label or UNDETERMINED
     return [_image_row(row, perceived.get(row["key"], {})) for row in images.to_dict("records")]
 
 

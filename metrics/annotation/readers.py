@@ -14,7 +14,15 @@ from urllib.parse import unquote, urlsplit
 import pandas as pd
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.metrics.annotation.answers import ANSWER_COLUMNS, CANNOT_TELL, PEOPLE, PLACE, REQUIRED, fold
+from evenhand.metrics.annotation.answers import (
+    ANSWER_COLUMNS,
+    BETWEEN,
+    CANNOT_TELL,
+    PEOPLE,
+    PLACE,
+    REQUIRED,
+    fold,
+)
 
 MAX_BYTES = 64 * 2**20
 """Maximum size of an annotation file."""
@@ -232,7 +240,7 @@ def _task(task: Mapping[str, Any], *, place: str) -> Iterator[Row]:
         if annotation.get("was_cancelled"):
             continue  # skipped by the annotator
         by = annotation["completed_by"]
-        said = {part["from_name"]: "|".join(part["value"]["choices"]) for part in annotation["result"]}
+        said = {part["from_name"]: BETWEEN.join(part["value"]["choices"]) for part in annotation["result"]}
         row = {
             "image_id": image,
             "annotator_id": str(by["id"] if isinstance(by, Mapping) else by),

@@ -13,17 +13,14 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.metrics.correction.correction import Inverse, inverse_of
 from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.statistics.uncertainty import stream
+from evenhand.metrics.terms import UNDETERMINED as UNDETERMINED
 
 CONFUSION_COLUMNS = ("judge", "attributes", "truth", "label", "count")
-
-UNDETERMINED = "undetermined"
-"""Label of the last column: images without a label."""
 
 SMALL_ROW = 20
 """A row with fewer anchors is smoothed, and resampled from a Dirichlet distribution."""
@@ -105,46 +102,6 @@ def draw_matrices(counts: FloatArray, *, draws: int, rng: np.random.Generator) -
             size = round(row.sum())
             rows.append(rng.multinomial(size, row / row.sum(), size=draws) / size)
     return np.stack(rows, axis=1)
-
-
-def draw_stratified(
-    truth: NDArray[np.int64],
-    answers: NDArray[np.int64],
-    *,
-    weights: FloatArray,
-    strata: NDArray[np.int64],
-    groups: int,
-    draws: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Confusion matrices ``(draws, K, K + 1)`` of anchors resampled within their sampling strata.
-
-    If the anchors were sampled by the judge's own label, resampling all of them together would vary numbers
-    that the design fixes. A row without an anchor in a resample becomes ``nan``. Source: bootstrap for
-    several (here stratified) samples, Davison and Hinkley 1997, section 3.2.
-
-    Args:
-        truth: ``(n,)`` group indices.
-        answers: ``(n,)`` labels of the judge, ``groups`` where undetermined.
-        weights: ``(n,)`` inverse inclusion probability of each anchor.
-        strata: ``(n,)`` sampling stratum of each anchor, from 0.
-        groups: Number of groups ``K``.
-        draws: Number of resamples.
-        rng: Random stream.
-    """
-    table = np.zeros((draws, groups * (groups + 1)))
-    place = truth * (groups + 1) + answers
-    for stratum in np.unique(strata):
-        inside = strata == stratum
-        cells, often = np.unique(
-            np.column_stack([place[inside], weights[inside]]), axis=0, return_counts=True
-        )
-        drawn = rng.multinomial(int(inside.sum()), often / often.sum(), size=draws)
-        weighed = drawn * cells[:, 1]
-        for cell in np.unique(cells[:, 0]):
-            table[:, int(cell)] += weighed[:, cells[:, 0] == cell].sum(axis=1)
-    counts = table.reshape(draws, groups, groups + 1)
-    return ratio(counts, counts.sum(axis=-1, keepdims=True))
 
 
 def kronecker(matrices: Sequence[FloatArray]) -> FloatArray:

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from evenhand.metrics.representation import FloatArray, ratio
 from evenhand.metrics.table import DECISION_THRESHOLD, LABEL_COLUMNS, STATUSES, decide, matrix_of
-
-PANEL = "panel"
-"""Name of the vote in every table, and of its family."""
+from evenhand.metrics.terms import PANEL as PANEL
 
 DECIDING_FAMILIES = 2
 """Families that must decide before the panel does; one suffices if only one knows the attribute."""

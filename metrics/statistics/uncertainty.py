@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
-from scipy.stats import beta, chi2, norm, t
+from scipy.stats import beta, norm, t
 
 from evenhand.metrics.representation import FloatArray, by_group, ratio
 
@@ -54,16 +54,6 @@ def _wilson(count: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.clip(centre - reach, 0, 1), np.clip(centre + reach, 0, 1)
 
 
-def jeffreys(count: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Jeffreys interval: quantiles of ``Beta(count + 0.5, n - count + 0.5)``. ``nan`` for ``n = 0``."""
-
-    def ends(count: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
-        shape = count + 0.5, n - count + 0.5
-        return beta.ppf(ALPHA / 2, *shape), beta.isf(ALPHA / 2, *shape)
-
-    return _of_seen(count, n, ends=ends)
-
-
 def clopper_pearson(count: ArrayLike, n: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Clopper-Pearson interval; its coverage is at least 95 % for every share, which gates need.
 
@@ -88,18 +78,6 @@ def _of_seen(
     count, n = np.broadcast_arrays(np.asarray(count, float), np.asarray(n, float))
     low, high = ends(np.where(n > 0, count, 0), np.where(n > 0, n, 1))
     return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
-
-
-def goodman(counts: ArrayLike) -> FloatArray:
-    """Goodman's simultaneous intervals of the shares behind ``(K,)`` counts, as ``(K, 2)``.
-
-    Source: Goodman 1965.
-    """
-    seen = np.asarray(counts, float)
-    n, quantile = seen.sum(), chi2.ppf(1 - ALPHA / len(seen), 1)
-    reach = np.sqrt(quantile**2 + 4 * seen * quantile * (1 - seen / n))
-    ends = np.stack([2 * seen + quantile - reach, 2 * seen + quantile + reach], axis=1)
-    return np.asarray(ends / (2 * (quantile + n)))
 
 
 def cluster_weights(

@@ -12,7 +12,7 @@ from evenhand.bench.policy.measurable import WIDEST, measurable
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, Side
 from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, served_worst
 from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import KINDS, attribute, count, interval, number, plural, sentence
+from evenhand.bench.results.text import KINDS, PANEL, attribute, count, interval, number, plural, sentence
 from evenhand.reports.components.downloads import Download, Raw, write_csv
 from evenhand.reports.components.tables import (
     Cell,
@@ -128,7 +128,7 @@ def lines_of(comparison: Comparison) -> list[Line]:
         )
 
     rows = [row for row in comparison.differences if not row.concept and not row.group]
-    keys = {(row.metric, row.attributes, row.kind) for row in rows if row.judge in ("panel", "")}
+    keys = {(row.metric, row.attributes, row.kind) for row in rows if row.judge in (PANEL, "")}
     kept = [key for key in sorted(keys, key=place) if _is_shown(*key[:2], comparison.primary)]
     first = {(metric, name): kind for metric, name, kind in reversed(kept)}
     return [

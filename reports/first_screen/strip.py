@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evenhand.bench.policy.image_marks import UNDETERMINED, changed, disobeyed
+from evenhand.bench.policy.image_marks import changed, disobeyed
 from evenhand.bench.results.lookup import Reading, attribute_names, base_of, spread
 from evenhand.bench.results.result import ImageRow, Run
-from evenhand.bench.results.text import listing, parse_cell
+from evenhand.bench.results.text import UNDETERMINED, listing, parse_cell
 from evenhand.reports.components.image_file import read_image
 from evenhand.reports.run.image_strips import embedded
 from evenhand.reports.run.report_text import report_text_of

@@ -17,10 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.image_facts import PANEL, PERCEIVED, UNDETERMINED
+from evenhand.bench.results.image_facts import PERCEIVED
 from evenhand.bench.results.lookup import attribute_names
 from evenhand.bench.results.result import BASE, Result
-from evenhand.bench.results.text import KINDS, attribute, parse_cell
+from evenhand.bench.results.text import KINDS, PANEL, UNDETERMINED, attribute, parse_cell
 
 CHUNK = 1000
 """Images per chunk, at most."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evenhand.bench.results.image_facts import PERCEIVED
+from evenhand.bench.results.lookup import spread
 from evenhand.reports.gallery.data import Units
 
 SHOWN = 12
@@ -55,15 +56,14 @@ def sample_of(units: Units, thumbnails: Mapping[str, str]) -> Sample:
         units: All images.
         thumbnails: The embedded thumbnails by key; images that are not there are shown from their files.
     """
-    total, kept = len(units), min(SHOWN, len(units))
-    places = [place * total // kept for place in range(kept)]
+    places = spread(range(len(units)), SHOWN)
     images = units.images[units.images["unit"].isin(places)]
     groups = []
     for place in places:
         rows = images[images["unit"] == place].to_dict("records")
         shots = [_shot({str(name): value for name, value in row.items()}, thumbnails) for row in rows]
         groups.append(Group(str(rows[0]["prompt"]), int(rows[0]["seed_index"]), shots))
-    return Sample(groups, total)
+    return Sample(groups, len(units))
 
 
 def _shot(row: Mapping[str, object], thumbnails: Mapping[str, str]) -> Shot:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from evenhand.bench.results.lookup import Reading, base_of
 from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import NOT_ESTIMABLE, attribute, count, number
+from evenhand.bench.results.text import NOT_ESTIMABLE, PANEL, attribute, count, number
 
 Numbers = Mapping[str, Sequence[EstimateRow | None]]
 """The lines of a chart, each with its row in every reading."""
@@ -50,7 +50,7 @@ def rarest(readings: Sequence[Reading], numbers: Numbers, targets: Mapping[str, 
 
 def judges_spread(reading: Reading, rows: Sequence[EstimateRow | None]) -> str:
     """The range of the estimates by single judges for the first reading."""
-    values = [value_of(row) for row in rows if row is not None and row.judge != "panel"]
+    values = [value_of(row) for row in rows if row is not None and row.judge != PANEL]
     finite = [value for value in values if math.isfinite(value)]
     name = "the baseline" if reading.is_base else reading.label
     return (

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from evenhand.bench.policy.correction import correction_status
 from evenhand.bench.results.lookup import Reading, attribute_names
 from evenhand.bench.results.result import ErrorRow
-from evenhand.bench.results.text import attribute, count, interval, listing, number, sentence, slug
+from evenhand.bench.results.text import (
+    PANEL,
+    UNDETERMINED,
+    attribute,
+    count,
+    interval,
+    listing,
+    number,
+    sentence,
+    slug,
+)
 from evenhand.reports.components.charts import Dot, draw
 from evenhand.reports.components.downloads import Raw
 from evenhand.reports.components.tables import Cell, Row, Table, counted, missing, text
@@ -16,9 +26,6 @@ from evenhand.reports.components.wording import measure
 from evenhand.reports.run.figures import Figure, Panel
 from evenhand.reports.run.judges import judge_names
 from evenhand.reports.run.method_table import PUBLISHED_FORM
-
-PANEL = "panel"
-UNDETERMINED = "undetermined"
 
 
 def errors_figure(readings: Sequence[Reading]) -> Figure | None:

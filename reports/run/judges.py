@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.result import AgreementRow, CoverageRow, JudgeCard, Result, SpreadRow, SteeringRow
-from evenhand.bench.results.text import attribute, count, interval, listing, number
+from evenhand.bench.results.text import PANEL, attribute, count, interval, listing, number
 from evenhand.reports.components.tables import Cell, Row, Table, estimated, missing, text
 from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure
 
@@ -159,4 +159,4 @@ def _spread_cells(row: SpreadRow | None, *, compared: bool) -> list[Cell]:
 def judge_names(readings: Sequence[Reading]) -> list[str]:
     """The panel first, then every judge in the order of the suite."""
     names = [judge.name for reading in readings for judge in reading.result.spec.judges]
-    return list(dict.fromkeys(["panel", *names]))
+    return list(dict.fromkeys([PANEL, *names]))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import ComparisonRow, EstimateRow, Record
+from evenhand.bench.results.text import PANEL
 from evenhand.reports.components.downloads import Download, Raw, write_csv
 
 MAX_ROWS = 65_000
@@ -24,7 +25,7 @@ def estimates_download(readings: Sequence[Reading]) -> Download:
         (reading.label, row)
         for reading in readings
         for row in reading.result.estimates
-        if not row.concept or row.judge in ("panel", "")
+        if not row.concept or row.judge in (PANEL, "")
     ]
     choices = _reductions(rows)
     title, kept = next((choice for choice in choices if len(choice[1]) <= MAX_ROWS), choices[-1])

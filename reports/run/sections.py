@@ -26,6 +26,7 @@ from evenhand.bench.results.result import (
 from evenhand.bench.results.text import (
     KINDS,
     NOT_MEASURED,
+    PANEL,
     attribute,
     cell,
     count,
@@ -83,7 +84,7 @@ def facts(results: Sequence[Result], *, methods: int) -> list[tuple[str, str]]:
 
 def _decided(results: Sequence[Result]) -> str:
     rows = [row for result in results for row in result.coverage.rows if row.kind == "neutral"]
-    rows = [row for row in rows if row.judge == "panel"] or rows
+    rows = [row for row in rows if row.judge == PANEL] or rows
     images = sum(row.images for row in rows)
     return f"{100 * sum(row.ok for row in rows) / images:.1f}%" if images else NOT_MEASURED
 
@@ -182,7 +183,7 @@ def labels_table(results: Sequence[Result], *, headline: bool = False) -> Table:
         _labels_row(result, row, statuses)
         for result in results
         for row in result.coverage.rows
-        if not headline or (row.judge, row.kind) == ("panel", "neutral")
+        if not headline or (row.judge, row.kind) == (PANEL, "neutral")
     ]
     return Table("labels", "Labels: images = labelled + undetermined", columns, rows)
 

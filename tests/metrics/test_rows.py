@@ -6,7 +6,14 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from evenhand.metrics.rows import ComparisonRow, CorrectionCheck, Coverage, CoverageRow, DifferenceRow, EstimateRow
+from evenhand.metrics.rows import (
+    ComparisonRow,
+    CorrectionCheck,
+    Coverage,
+    CoverageRow,
+    DifferenceRow,
+    EstimateRow,
+)
 
 ESTIMATE = {
     "metric": "rms_delta",

@@ -73,7 +73,8 @@ def test_judges_are_analysed_by_the_labels_of_their_version_in_the_results(tmp_p
     assert len(images) == len(folder.image_table.read())
     names = [*folder.labels.keys, "label"]
     pd.testing.assert_frame_equal(
-        labels[names].sort_values(names, ignore_index=True), before[names].sort_values(names, ignore_index=True)
+        labels[names].sort_values(names, ignore_index=True),
+        before[names].sort_values(names, ignore_index=True),
     )
 
 

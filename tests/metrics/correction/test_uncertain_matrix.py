@@ -181,22 +181,3 @@ def test_equal_weights_give_plain_counts():
     assert cal.effective_counts(3 * counts, 9 * counts) == near(counts, 1e-8)
     assert cal.effective_counts(3 * counts, 9 * counts).sum() >= cal.SMALL_ROW
     assert cal.effective_counts(np.array([0.0, 12.0]), np.array([0.0, 48.0])) == near([0, 3])
-
-
-def test_resampling_within_strata_keeps_the_stratum_sizes():
-    sizes = [400, 100, 50, 450]
-    truth, said = np.repeat([0, 0, 1, 1], sizes), np.repeat([0, 1, 0, 1], sizes)
-    weights = np.where(said == 0, 1.0, 4.0)
-    arguments = {"weights": weights, "groups": 2, "draws": 2000}
-    drawn = cal.draw_stratified(truth, said, strata=said, rng=np.random.default_rng(0), **arguments)
-    assert drawn.shape == (2000, 2, 3) and drawn.sum(axis=-1) == near(1)
-    assert drawn[..., 2].max() == 0
-    assert drawn.mean(axis=0)[:, 0] == near([400 / 800, 50 / 1850], 0.005)
-    free = cal.draw_stratified(
-        truth, said, strata=np.zeros(1000, int), rng=np.random.default_rng(0), **arguments
-    )
-    assert free[:, 0, 0].std() > drawn[:, 0, 0].std()
-    alone = cal.draw_stratified(
-        truth, said, strata=np.arange(1000), rng=np.random.default_rng(0), **arguments
-    )
-    assert alone.std(axis=0).max() == near(0)
