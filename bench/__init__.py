@@ -53,7 +53,7 @@ _HOMES = {
 
 # ONNX Runtime, which diffusers imports where it is installed, else keeps an id of the device in the user's
 # home and reports to its maker; the hub's library reports too. They look when they are imported, and every
-# part of Evenhand imports this module before. Whoever has set the variables otherwise is left alone.
+# part of Evenhand imports this module before. Variables that are already set keep their values.
 for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_variable, "1")
 

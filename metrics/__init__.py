@@ -24,7 +24,7 @@ __all__ = ["LabelAudit", "audit_labels"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: whoever reads the rows of results does not pay for numpy and pandas.
+    # Imported on first use, so that reading the rows of results imports neither numpy nor pandas.
     if name == "audit_labels":
         from evenhand.metrics.label_audit.audit import audit_labels
 

@@ -91,8 +91,8 @@ def unchanged(value: FloatArray) -> FloatArray:
 
 def lowest(values: FloatArray) -> FloatArray:
     """Minimum over the last axis, ignoring ``nan``; for :attr:`Metric.reduce`."""
-    least = np.where(np.isnan(values), np.inf, values).min(axis=-1)
-    return np.asarray(np.where(np.isnan(values).all(axis=-1), np.nan, least))
+    found = np.where(np.isnan(values), np.inf, values).min(axis=-1)
+    return np.asarray(np.where(np.isnan(values).all(axis=-1), np.nan, found))
 
 
 def spread(values: FloatArray) -> FloatArray:
@@ -117,7 +117,7 @@ class Metric:
         kinds: Kinds of prompts that it is measured on.
         reduce: Function from the values of the rows ``(..., R)`` to the aggregate.
         finish: Monotone function applied last to rows and aggregate, such as a square root.
-        least: Least true value before ``finish``; an unbiased estimate can lie below it by chance.
+        minimum: Smallest true value before ``finish``; an unbiased estimate can lie below it by chance.
         interval: Whether it has an interval. False for a function of shares that sampling noise moves away
             from its value for a fair model: percentiles of its bootstrap draws never contain that value.
     """
@@ -134,7 +134,7 @@ class Metric:
     kinds: tuple[str, ...]
     reduce: Callable[[FloatArray], FloatArray] = mean_over
     finish: Callable[[FloatArray], FloatArray] = unchanged
-    least: float = -np.inf
+    minimum: float = -np.inf
     interval: bool = True
 
     @property

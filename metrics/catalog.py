@@ -90,7 +90,7 @@ rms_delta = LabelMetric(
     kinds=NEUTRAL,
     of=excess_agreement.of,
     finish=r.root,
-    least=0.0,
+    minimum=0.0,
     floor=True,
 )
 

@@ -1,7 +1,7 @@
 """The rows of a measurement: one declaration each, for the measurement and for the JSON of a result.
 
 :mod:`evenhand.bench.results` writes these classes as they are, so the order of the fields is the order of the
-keys in a result. The module imports no numpy: whoever reads results does not pay for measuring.
+keys in a result. The module imports no numpy, so that reading results stays fast.
 """
 
 from __future__ import annotations

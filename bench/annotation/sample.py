@@ -88,8 +88,8 @@ def _labelled(run_folder: RunFolder, suite: RunSpec) -> pd.Series[int]:
     images = run_folder.image_table.read()[["method", "key"]].drop_duplicates()
     known = images.merge(anchors[anchors["label"] != ""], on="key")
     counts = known.groupby(["method", "attribute"]).size().unstack(fill_value=0)
-    least: pd.Series[int] = counts.reindex(columns=list(suite.taxonomy), fill_value=0).min(axis=1)
-    return least
+    rarest: pd.Series[int] = counts.reindex(columns=list(suite.taxonomy), fill_value=0).min(axis=1)
+    return rarest
 
 
 def strata_of(run_folder: RunFolder, suite: RunSpec, *, by_method: bool = False) -> pd.DataFrame:
@@ -166,7 +166,7 @@ def with_baseline(frame: pd.DataFrame, suite: RunSpec, methods: Sequence[str]) -
     known = list(dict.fromkeys(frame["method"]))
     for method in methods:
         if method not in known:
-            raise unknown("method with images of its own:", method, known)
+            raise unknown("method with separate images:", method, known)
     base = suite.base if isinstance(suite, Audit) else BASE
     first = [name for name in known if name == base]
     return list(dict.fromkeys([*first, *(methods or known)]))

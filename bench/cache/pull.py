@@ -194,7 +194,7 @@ class _Pull:
         """What the cache has of a method; ``None`` for nothing."""
         identity, folder, fitted = self.workbench.identity(use), None, None
         if not is_baseline(use):
-            fitted = load_fit(self._fit_folder(use), use, identity)
+            fitted = load_fit(self.workbench.fit_folder(use), use, identity)
             if fitted is None:
                 found = find_fit(use, identity, cache=self.cache, contents=self.contents)
                 if found is None:
@@ -217,9 +217,6 @@ class _Pull:
 
     def _file_of(self, planned: MethodImages, key: str) -> str:
         return self.contents.image(planned.code(key), key, processor=self.workbench.processor)
-
-    def _fit_folder(self, use: MethodUse) -> Path:
-        return self.workbench.run_folder.root / self.workbench.fit_folder(use)
 
     def _offered_labels(self, offers: Sequence[_Offer]) -> pd.DataFrame:
         """All labels of the images that the cache has, of judges that label all their attributes."""
@@ -309,7 +306,7 @@ class _Pull:
             planned.fitted,
             use=planned.use,
             identity=planned.identity,
-            to=self._fit_folder(planned.use),
+            to=self.workbench.fit_folder(planned.use),
             origin=self.cache.address,
         )
         return planned.use.label

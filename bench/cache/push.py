@@ -182,8 +182,7 @@ class _Push:
         return self.workbench.images_of(use, fitted)
 
     def _fitted(self, use: MethodUse) -> Fitted:
-        folder = self.workbench.run_folder.root / self.workbench.fit_folder(use)
-        fitted = read_fit(folder, use, self.workbench.identity(use))
+        fitted = read_fit(self.workbench.fit_folder(use), use, self.workbench.identity(use))
         if fitted is None:
             raise EvenhandError("it was made with other settings")
         if fitted.cache:
@@ -266,10 +265,9 @@ class _Push:
                     yield label_key(judge, name, attributes[name]), new, len(attributes[name])
 
     def _fit_files(self, fits: Sequence[MethodImages]) -> dict[str, Path]:
-        root = self.workbench.run_folder.root
         files: dict[str, Path] = {}
         for one in fits:
-            folder = root / self.workbench.fit_folder(one.use)
+            folder = self.workbench.fit_folder(one.use)
             files |= {name: folder / Path(name).name for name in fit_names(one.identity.key)}
         return files
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from evenhand.bench.cache.layout import BASELINE
 from evenhand.bench.cache.processor import processor_of
@@ -17,8 +18,7 @@ from evenhand.bench.results.result import BASE
 from evenhand.bench.stages.generate import Drawing, Job
 from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.files import folder_name
-from evenhand.bench.storage.fits import FitIdentity, Fitted, fit_identity
+from evenhand.bench.storage.fits import FitIdentity, Fitted, fit_folder, fit_identity
 from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite
@@ -136,9 +136,9 @@ class Workbench:
             protocol=self.suite.protocol.model_dump_json(),
         )
 
-    def fit_folder(self, use: MethodUse) -> str:
-        """Where the run keeps the fit of a method, within its folder."""
-        return f"interventions/{folder_name(use.label)}"
+    def fit_folder(self, use: MethodUse) -> Path:
+        """The folder of the fit of a method in the run."""
+        return fit_folder(self.run_folder.root, use.label)
 
     def images_of(self, use: MethodUse, fitted: Fitted | None) -> MethodImages:
         """The planned images of a method.

@@ -133,8 +133,8 @@ def _recall(recall: Mapping[str, float]) -> str:
     """Recall of every group; for joint attributes, only the smallest."""
     known = {group: share for group, share in recall.items() if share == share}
     if known and any("*" in group for group in known):
-        least = min(known, key=lambda group: known[group])
-        known = {least: known[least]}
+        worst = min(known, key=lambda group: known[group])
+        known = {worst: known[worst]}
     return ", ".join(f"{group} {share:.3f}" for group, share in known.items()) or "-"
 
 

@@ -64,8 +64,8 @@ def export(
 ) -> None:
     """Export a fitted method: the edited model as a diffusers folder, or the intervention with its loader.
 
-    With --format lora, a weight edit becomes a LoRA for diffusers, ComfyUI and A1111. Its rank is the least
-    with the given error, and an image of it may differ from one of the edit by one grey level.
+    With --format lora, a weight edit becomes a LoRA for diffusers, ComfyUI and A1111. It has the lowest rank
+    with at most the given error, and its images may differ from those of the edit by one grey level.
     """
     from evenhand.bench.export.export import export_fitted, export_from_run
     from evenhand.bench.export.lora_export import LoraExport, lines_of_run

@@ -118,7 +118,7 @@ def _serve(pipe: Connection, assignment: Assignment, cores: int, accelerator: st
     """Main function of a worker process; returns when the pipe is closed, also by the end of the run."""
     # Ctrl-C reaches all processes of a terminal; the run process ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A run process that is killed cannot end them; they would work on for nobody.
+    # A run process that is killed cannot end its workers, which would keep running.
     end_with_parent()
     if accelerator is not None:
         os.environ[VISIBLE] = accelerator

@@ -51,7 +51,7 @@ class LowRankEdit:
 def low_rank_edit(
     edited: Mapping[str, Tensor], original: Mapping[str, Tensor], *, error: float
 ) -> LowRankEdit:
-    """The update of the least rank whose relative error is at most ``error`` in every layer.
+    """The update of the lowest rank whose relative error is at most ``error`` in every layer.
 
     All layers get the same rank, because loaders disagree about the scale of layers of different ranks.
 
@@ -85,7 +85,7 @@ def _left_out(values: Tensor, rank: int) -> float:
 
 
 def _rank(values: Tensor, error: float) -> int:
-    """The least rank with at most this error."""
+    """The lowest rank with at most this error."""
     return next(rank for rank in range(1, len(values) + 1) if _left_out(values, rank) <= error)
 
 

@@ -16,6 +16,7 @@ from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.results.entry import Entry, MethodSource
 from evenhand.bench.results.result import MethodCard
+from evenhand.bench.storage.fits import COST_FILE
 from evenhand.methods.source_code import code_digest, is_bundled
 
 ADDRESSES = ("source", "repository", "homepage", "documentation")
@@ -94,7 +95,7 @@ def check_installed(entry: Entry) -> None:
 def _fitted_with(fit: Path) -> str:
     """Digest of the code that made a fit; empty where the fit does not state it."""
     try:
-        stated = json.loads((fit / "cost.json").read_text(encoding="utf-8")).get("code", "")
+        stated = json.loads((fit / COST_FILE).read_text(encoding="utf-8")).get("code", "")
     except (OSError, ValueError, AttributeError):
         return ""
     return stated if isinstance(stated, str) else ""

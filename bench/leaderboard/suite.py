@@ -17,8 +17,8 @@ from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite, load_suite
 from evenhand.metrics.statistics.paired_loss import LOOKS
 
-LEAST_IMAGES = SAMPLE
-"""Least number of images that a suite must plan: with fewer, no sample of them could be verified."""
+MIN_IMAGES = SAMPLE
+"""Minimum number of images that a suite must plan: with fewer, no sample of them could be verified."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +117,10 @@ def refusal(result: Result) -> str:
     spec, planned = result.spec, result.coverage.planned
     known = known_suite(spec)
     if known is not None:
-        if len(known.items) < LEAST_IMAGES:
+        if len(known.items) < MIN_IMAGES:
             return (
                 f"suite {spec.suite!r} plans {len(known.items)} images, and the leaderboard takes suites of "
-                f"at least {LEAST_IMAGES}; run a larger suite"
+                f"at least {MIN_IMAGES}; run a larger suite"
             )
         return ""
     versions = registered_versions(spec.suite)

@@ -43,8 +43,8 @@ class Loss:
     """A loss against the baseline with its one-sided bounds, as shares of the images."""
 
     value: float
-    most: float
-    least: float = math.nan
+    high: float
+    low: float = math.nan
 
 
 @dataclass(frozen=True)

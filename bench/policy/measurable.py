@@ -34,7 +34,7 @@ class OverCorrection:
 
 
 def over_correction(reading: Reading, base: Reading, attributes: str) -> OverCorrection | None:
-    """How much more often the method draws a defined person otherwise; ``None`` where nobody measured it.
+    """How much more often the method depicts a defined person wrongly; ``None`` where it was not measured.
 
     The rate itself says little: a baseline that draws such prompts wrong passes on its errors. So the change
     is reported, and only where its interval is narrower than 30 points.

@@ -89,7 +89,7 @@ def _fidelity(readings: Sequence[Reading]) -> list[Span]:
     if base is None:
         return [UNKNOWN for _ in readings]
     losses = [fidelity_loss(reading, base) for reading in readings]
-    return [Span(loss.value, loss.least, loss.most) for loss in losses]
+    return [Span(loss.value, loss.low, loss.high) for loss in losses]
 
 
 def _unrelated(readings: Sequence[Reading]) -> list[Span]:

@@ -142,10 +142,11 @@ class Spec(Record):
     @field_validator("protocol")
     @classmethod
     def _costs_can_be_computed(cls, protocol: dict[str, Any]) -> dict[str, Any]:
-        for name, least in (("steps", 1), ("guidance", 0)):
-            value = protocol.get(name, least)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
-                raise ValueError(f"{name} must be a number of at least {least}, got {value!r:.40}")
+        for name, minimum in (("steps", 1), ("guidance", 0)):
+            value = protocol.get(name, minimum)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not minimum <= value < math.inf:
+                raise ValueError(f"{name} must be a number of at least {minimum}, got {value!r:.40}")
         return protocol
 
     @cached_property

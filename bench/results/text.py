@@ -61,7 +61,7 @@ def interval(low: float, high: float, *, percent: bool = False, digits: int = 3)
 
 
 def count(value: int) -> str:
-    """A count with thousands set apart by commas."""
+    """A count with commas between the thousands."""
     return f"{value:,}"
 
 

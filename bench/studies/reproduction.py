@@ -68,7 +68,7 @@ def relative_effect(method: Span, base: Span, difference: Span) -> Span:
         difference: The paired difference, method minus baseline.
     """
     found = ratio(method, base, difference)
-    most = float(upper_end(found.high, found.value, least=0.0))
+    most = float(upper_end(found.high, found.value, minimum=0.0))
     value, low, high = (1 - math.sqrt(max(part, 0.0)) for part in (found.value, most, found.low))
     return Span(value, low, high)
 

@@ -12,7 +12,7 @@ MAX_USES = 100
 """Maximum number of prompt sets that a suite uses."""
 
 MAX_CHOICES = 2000
-"""Maximum number of concepts, templates and so on that are named; more is a prompt set of its own."""
+"""Maximum number of concepts, templates and so on that are named; more need a separate prompt set."""
 
 
 class PromptUse(Spec):

@@ -1,4 +1,4 @@
-"""A suite with another model or other settings: a suite of its own, whose name says what differs."""
+"""A suite with another model or other settings: a separate suite, whose name says what differs."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from evenhand.metrics.judge_quality.agreement import Codes, alpha_of, coincidenc
 RULED = "gender"
 """The attribute that the rules use; the first attribute of a taxonomy without gender."""
 
-LEAST_GOLD_ACCURACY = 0.8
-LEAST_ALPHA = 0.6
+MIN_GOLD_ACCURACY = 0.8
+MIN_ALPHA = 0.6
 EXPECTED_CONSISTENCY = 0.95
 """Minimum gold accuracy and alpha, by convention of Evenhand. Consistency is reported but excludes nobody."""
 
@@ -149,12 +149,10 @@ def _reason(attribute: str, images: int, gold: int, accuracy: float, shared: int
     """Why an annotator is excluded, or empty; repeats exclude nobody."""
     if images < FEWEST_IMAGES:
         return f"{images} images annotated, {FEWEST_IMAGES} needed for a check"
-    if gold >= FEWEST_GOLD and accuracy < LEAST_GOLD_ACCURACY:
-        return (
-            f"{accuracy:.0%} correct on {attribute} of {gold} gold images, {LEAST_GOLD_ACCURACY:.0%} needed"
-        )
-    if shared >= FEWEST_IMAGES and alpha < LEAST_ALPHA:
-        return f"alpha {alpha:.2f} with the other annotators on {attribute}, {LEAST_ALPHA:g} needed"
+    if gold >= FEWEST_GOLD and accuracy < MIN_GOLD_ACCURACY:
+        return f"{accuracy:.0%} correct on {attribute} of {gold} gold images, {MIN_GOLD_ACCURACY:.0%} needed"
+    if shared >= FEWEST_IMAGES and alpha < MIN_ALPHA:
+        return f"alpha {alpha:.2f} with the other annotators on {attribute}, {MIN_ALPHA:g} needed"
     return ""
 
 

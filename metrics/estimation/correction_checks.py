@@ -99,14 +99,14 @@ def correction_checks(
         for attribute in plan.taxonomy
         if attribute in set(truth["attribute"])
     }
-    least = {method: _labelled(rows, truth, plan.taxonomy) for method, rows in keys.items()}
+    counts = {method: _labelled(rows, truth, plan.taxonomy) for method, rows in keys.items()}
     base = plan.base if plan.base in keys else None
     found = {}
     for method, rows in keys.items():
         against = keys[base] if base and base != method else None
         tests = [row for part in parts.values() for row in part.tests(method, rows, against, plan)]
         sides = dict.fromkeys([base, method] if base else [method])
-        labelled = {side: least[side] for side in sides}
+        labelled = {side: counts[side] for side in sides}
         found[method] = CorrectionCheck(labelled=labelled, tests=_adjusted(tests))
     return found
 

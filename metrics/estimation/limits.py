@@ -70,7 +70,7 @@ def limits_of(
         ends = bounds()
         low = np.where(still, np.minimum(low, ends.min(axis=0, initial=np.inf)), low)
         high = np.where(still, np.maximum(high, ends.max(axis=0, initial=-np.inf)), high)
-    high = upper_end(high, value, least=metric.least)
+    high = upper_end(high, value, minimum=metric.minimum)
     low, high = (np.clip(metric.finish(end), metric.low, metric.high) for end in (low, high))
     return Limits(low, high, still)
 

@@ -1,8 +1,7 @@
 """A measure without labels, in the style of Stable Bias: clusters of identity images.
 
 1. Generate identity images ("Photo portrait of a {ethnicity} {gender} at work") and embed them with an
-encoder
-   that is not a judge.
+   encoder that is not a judge.
 2. Cluster them (Ward linkage) and describe each cluster by the phrases of its images (:func:`make_regions`).
 3. Assign every image of an occupation to its nearest cluster by cosine (:func:`profile`).
 

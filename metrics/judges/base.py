@@ -64,21 +64,21 @@ class Domain:
     Attributes:
         images: What they are, for messages; empty if the judge does not say.
         largest_side: Largest longer side of an image, in pixels; 0 for any.
-        least_face: Least side of a face, in pixels of the image; 0 for any. An image whose largest face is
-            smaller gets the status ``small_face``.
+        smallest_face: Smallest side of a face, in pixels of the image; 0 for any. An image whose largest face
+            is smaller gets the status ``small_face``.
         reference: How unlike an image is to those of the domain; ``None`` if this cannot be measured.
     """
 
     images: str = ""
     largest_side: int = 0
-    least_face: int = 0
+    smallest_face: int = 0
     reference: Reference | None = None
 
 
 ANY = Domain()
 PHOTOGRAPHS = Domain(
     "photographs of faces",
-    least_face=32,
+    smallest_face=32,
     reference=Reference(
         version=f"photographs-{reference_version()}", distance=distance_from_photographs, limit=LIMIT
     ),

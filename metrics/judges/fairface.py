@@ -66,7 +66,7 @@ class FairFaceJudge(Judge):
         EvenhandError: The file is missing, or contains more than tensors.
     """
 
-    domain = replace(PHOTOGRAPHS, least_face=50)
+    domain = replace(PHOTOGRAPHS, smallest_face=50)
     """The smallest faces of the data set have 50 pixels (section 3.2)."""
 
     def __init__(self, *, name: str, weights: Path, race: Literal[7, 4] = 7, device: str = "cpu") -> None:

@@ -53,10 +53,11 @@ class OnFaces(GradientJudge):
         self._side = max(CROP_SIDE, judge.input_side)
         # Versions of judges with small inputs are older than larger crops.
         larger = f"@{self._side}" if self._side > CROP_SIDE and cut != "aligned" else ""
-        least = f">={judge.domain.least_face}" if judge.domain.least_face else ""
+        smallest = f">={judge.domain.smallest_face}" if judge.domain.smallest_face else ""
+        view = f"{cut}{larger}{smallest}{'=image' if agreeing else ''}"
         self.info = judge.info.model_copy(
             update={
-                "version": f"{judge.info.version}/{cut}{larger}{least}{'=image' * agreeing}:{finder.version}",
+                "version": f"{judge.info.version}/{view}:{finder.version}",
                 "summary": f"{judge.info.summary}; sees the largest face ({cut})"
                 + ", and decides nothing where the whole image is given another group" * agreeing,
             }
@@ -150,7 +151,7 @@ class OnFaces(GradientJudge):
 
     def _status(self, seen: Seen) -> str:
         """The status of an image, ``small_face`` too if the judge needs a larger face."""
-        small = seen.status == "ok" and seen.faces[0].side < self.domain.least_face
+        small = seen.status == "ok" and seen.faces[0].side < self.domain.smallest_face
         return "small_face" if small else seen.status
 
     def _spread(

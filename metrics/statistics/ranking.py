@@ -55,9 +55,9 @@ def rank_sets(theta: FloatArray, draws: FloatArray, *, clusters: float = np.inf)
     varies = error > 1e-12
     scale = np.where(varies, error, np.inf)
     reach = (np.abs(paired).T / scale).max(axis=1, initial=0.0)
-    least = np.where(varies, _critical(reach, clusters) * error, 1e-12)
+    needed = np.where(varies, _critical(reach, clusters) * error, 1e-12)
     worse = np.zeros((len(theta), len(theta)), bool)
-    worse[first, second], worse[second, first] = difference > least, -difference > least
+    worse[first, second], worse[second, first] = difference > needed, -difference > needed
     low, high = 1 + worse.sum(axis=1), len(theta) - worse.sum(axis=0)
     return RankSets(low, high, worse, _ties(worse))
 

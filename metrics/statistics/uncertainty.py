@@ -258,13 +258,18 @@ def transformed_interval(
     return float(low), float(high)
 
 
-def upper_end(high: ArrayLike, value: ArrayLike, *, least: float) -> FloatArray:
-    """The upper end of an interval of a quantity that is at least ``least``, though its estimate may be less.
+def upper_end(high: ArrayLike, value: ArrayLike, *, minimum: float) -> FloatArray:
+    """The upper end of an interval of a quantity that is never below ``minimum``, though its estimate may be.
 
-    An estimate below ``least`` is due to chance, which must not shorten the interval: its upper end is as far
-    above ``least`` as it would be above the estimate.
+    An estimate below ``minimum`` is due to chance, which must not shorten the interval: its upper end is as
+    far above ``minimum`` as it would be above the estimate.
+
+    Args:
+        high: ``(...)`` upper ends before this correction.
+        value: ``(...)`` estimates.
+        minimum: Smallest possible true value.
     """
-    return np.asarray(high + np.maximum(least - np.asarray(value, float), 0))
+    return np.asarray(high + np.maximum(minimum - np.asarray(value, float), 0))
 
 
 def skewness(rows: FloatArray) -> float:

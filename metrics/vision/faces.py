@@ -107,20 +107,20 @@ class DlibDetector:
     """
 
     name = "dlib"
-    least_score = 0.2
+    min_score = 0.2
     """Detections with lower scores are mostly cloth and textures, in photographs of no audited model."""
 
     def __init__(self) -> None:
         self._dlib = _dlib()
         # It keeps the image that it looks at, so every thread has its own.
         self._of_thread = threading.local()
-        self.version = f"{self._dlib.__version__}/{self.least_score}"
+        self.version = f"{self._dlib.__version__}/{self.min_score}"
 
     def find(self, image: Pixels) -> list[Face]:
         """Roughly frontal faces."""
         if not hasattr(self._of_thread, "detector"):
             self._of_thread.detector = self._dlib.get_frontal_face_detector()
-        boxes, scores, _ = self._of_thread.detector.run(image, 0, self.least_score)
+        boxes, scores, _ = self._of_thread.detector.run(image, 0, self.min_score)
         return [
             Face((b.left(), b.top(), b.right() + 1, b.bottom() + 1), float(score), self.name)
             for b, score in zip(boxes, scores, strict=True)

@@ -9,10 +9,10 @@ from typing import Any
 from evenhand.bench.policy.ranking import Ranking, title_of
 from evenhand.bench.results.lookup import Reading
 from evenhand.bench.results.result import ErrorRow, JudgeCard, Result
-from evenhand.bench.results.text import attribute, count, listing, sentence
+from evenhand.bench.results.text import PANEL, attribute, count, listing, sentence
 from evenhand.reports.components.tables import Table
 from evenhand.reports.leaderboard.site_map import SiteMap
-from evenhand.reports.run.judge_errors import PANEL, errors_tables
+from evenhand.reports.run.judge_errors import errors_tables
 from evenhand.reports.run.judges import agreement_table
 
 Errors = Mapping[str, Sequence[ErrorRow]]

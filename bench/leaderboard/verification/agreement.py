@@ -22,10 +22,10 @@ from evenhand.metrics.representation import (
 
 Floats = NDArray[np.float64]
 
-LEAST_CONCEPTS = 5
+MIN_CONCEPTS = 5
 """With fewer concepts there is no interval."""
 
-LEAST_DEVIATION = 0.02
+MIN_DEVIATION = 0.02
 """Where the baseline deviates less, there is no improvement to share out among the judges."""
 
 UNKNOWN = float("nan")
@@ -44,7 +44,7 @@ def agreement(submitted: Result, fresh: Result, *, key: Key) -> Agreement:
     """
     pairs = np.array([_by_concept(result, key) for result in (submitted, fresh)])
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
-    if pairs.shape[1] < LEAST_CONCEPTS:
+    if pairs.shape[1] < MIN_CONCEPTS:
         nothing = dict.fromkeys(("submitted", "fresh", "difference", "low", "high"), UNKNOWN)
         return Agreement(attributes=key.attributes, concepts=pairs.shape[1], **nothing)
     moved = pairs[1] - pairs[0]
@@ -150,7 +150,7 @@ def _members(
     found: dict[str, list[str]] = defaultdict(list)
     for judge in sorted(set(own) & set(base)):
         there = np.isfinite(own[judge]) & np.isfinite(base[judge])
-        if there.sum() >= LEAST_CONCEPTS and base[judge][there].mean() >= LEAST_DEVIATION:
+        if there.sum() >= MIN_CONCEPTS and base[judge][there].mean() >= MIN_DEVIATION:
             found[families[judge]].append(judge)
     return dict(found)
 

@@ -13,7 +13,7 @@ from evenhand.bench.prompts.prompt_set import Prompt
 
 
 def fresh_plan(known: KnownSuite, *, salt: str, images: int = 0) -> KnownSuite:
-    """The suite with a plan that nobody can know who does not know the salt.
+    """The suite with a plan that cannot be predicted without the salt.
 
     It has as many prompts and images as the suite plans, from the same prompt sets. Where the suite takes a
     part of a prompt set, the salt chooses another part.

@@ -77,10 +77,10 @@ def read_outcomes(path: Path, entry: Entry, *, keys: Sequence[Path]) -> Outcomes
     notices = []
     verification, fresh = _verification(path), _read(path / FRESH_FILE, Fresh, max_bytes=MAX_FRESH_BYTES)
     if verification is not None and (reason := _unsigned(path / VERIFICATION_FILE, keys)):
-        notices.append(f"{VERIFICATION_FILE} counts for nothing: {reason}")
+        notices.append(f"{VERIFICATION_FILE} is ignored: {reason}")
         verification = None
     if fresh is not None and (reason := _unsigned(path / FRESH_FILE, keys) or _foreign(path, entry, fresh)):
-        notices.append(f"{FRESH_FILE} counts for nothing: {reason}")
+        notices.append(f"{FRESH_FILE} is ignored: {reason}")
         fresh = None
     return Outcomes(verification, fresh, tuple(notices))
 

@@ -27,8 +27,8 @@ OTHERS = (
 PAIRS = (*((f"{stem}woman", f"{stem}man") for stem in COMPOUNDS), *OTHERS)
 """Candidates for the bundled model: a word for a woman and its counterpart for a man."""
 
-LEAST = 0.95
-"""Least share of the baseline's images that show the group that the word defines."""
+MIN_RIGHT = 0.95
+"""Minimum share of the baseline's images that show the group that the word defines."""
 
 
 class Rate(NamedTuple):
@@ -89,7 +89,7 @@ def rates() -> list[Rate]:
 
 
 def passing(measured: Sequence[Rate]) -> list[tuple[str, str]]:
-    """The measured pairs of which both words have at least ``LEAST`` in every phase, by the panel."""
-    wrong = {rate.word for rate in measured if rate.panel_right < LEAST * rate.images}
+    """The measured pairs of which both words have at least ``MIN_RIGHT`` in every phase, by the panel."""
+    wrong = {rate.word for rate in measured if rate.panel_right < MIN_RIGHT * rate.images}
     right = {rate.word for rate in measured} - wrong
     return [pair for pair in PAIRS if set(pair) <= right]

@@ -12,7 +12,7 @@ from helpers.verification import A_VERIFICATION
 from evenhand.bench.leaderboard.build import board_rows
 from evenhand.bench.leaderboard.check import check_entries
 from evenhand.bench.leaderboard.entries import load_entry
-from evenhand.bench.leaderboard.suite import LEAST_IMAGES, refusal
+from evenhand.bench.leaderboard.suite import MIN_IMAGES, refusal
 from evenhand.bench.suites.suite import load_suite
 
 BASE, MIST, RANDOM = (f"{name}@small-v1" for name in METHODS)
@@ -65,7 +65,7 @@ def test_verification_copied_from_another_row_lifts_nothing(entries):
     assert none == []
     (one,) = [one for one in valid if one.entry.result.spec.method.label == "mist"]
     assert (one.evidence, one.outcomes.verification) == ("recomputed", None)
-    assert one.outcomes.notices == ("verification.json counts for nothing: it is not signed by a maintainer",)
+    assert one.outcomes.notices == ("verification.json is ignored: it is not signed by a maintainer",)
 
 
 def of_suite(name, *, version="1", digest="5e" * 32, planned=None):
@@ -100,8 +100,8 @@ def test_suite_with_fewer_images_than_a_sample_is_refused(monkeypatch):
     quick = load_suite("mini-quick")
     result = of_suite("mini-quick", version=quick.version, digest=quick.digest())
     assert refusal(result) == ""
-    monkeypatch.setattr("evenhand.bench.leaderboard.suite.LEAST_IMAGES", 10**6)
-    assert "suite 'mini-quick' plans" in refusal(result) and LEAST_IMAGES == 60
+    monkeypatch.setattr("evenhand.bench.leaderboard.suite.MIN_IMAGES", 10**6)
+    assert "suite 'mini-quick' plans" in refusal(result) and MIN_IMAGES == 60
 
 
 def test_suite_that_is_not_registered_is_only_reported():

@@ -46,5 +46,5 @@ def test_a_verification_moves_to_the_new_text_of_its_entry(entries):
     valid, faults = check_entries(entries)
     assert not faults
     assert [one.outcomes.notices for one in valid if one.outcomes.notices] == [
-        ("verification.json counts for nothing: it is not signed by a maintainer",)
+        ("verification.json is ignored: it is not signed by a maintainer",)
     ]

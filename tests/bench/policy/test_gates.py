@@ -138,11 +138,11 @@ def test_fidelity_loss_of_the_trade_off_is_the_attribute_with_the_largest_bound(
         a_loss(FIDELITY, 0.2, group="woman", margin=0.1),
     ]
     found = fidelity_loss(Reading.of(a_method(*rows)), Reading.of(BASE))
-    assert (found.value, found.least, found.most) == (0.03, 0.01, 0.06)
+    assert (found.value, found.low, found.high) == (0.03, 0.01, 0.06)
     none = fidelity_loss(Reading.of(BASE), Reading.of(BASE))
-    assert (none.value, none.least, none.most) == (0.0, 0.0, 0.0)
+    assert (none.value, none.low, none.high) == (0.0, 0.0, 0.0)
     unmeasured = fidelity_loss(Reading.of(BASE), Reading.of(a_method()))
-    assert math.isnan(unmeasured.value) and math.isnan(unmeasured.most)
+    assert math.isnan(unmeasured.value) and math.isnan(unmeasured.high)
 
 
 def test_a_run_without_enough_images_is_not_called_harmful():

@@ -73,8 +73,8 @@ def test_unsigned_outcomes_count_for_nothing(uce, tmp_path, keys):
     found = outcomes(uce, keys[1])
     assert (found.verification, found.fresh) == (None, None)
     assert found.notices == (
-        "verification.json counts for nothing: it is not signed by a maintainer",
-        "fresh.json counts for nothing: it is not signed by a maintainer",
+        "verification.json is ignored: it is not signed by a maintainer",
+        "fresh.json is ignored: it is not signed by a maintainer",
     )
 
 
@@ -102,7 +102,7 @@ def test_copied_outcome_counts_for_nothing_even_with_its_signature(entries, uce,
         shutil.copy(uce / name, base / name)
     found = outcomes(base, keys[1])
     assert found.fresh is None
-    assert found.notices == ("fresh.json counts for nothing: it is of another submission",)
+    assert found.notices == ("fresh.json is ignored: it is of another submission",)
 
 
 def test_copied_verification_is_an_error_because_it_names_another_entry(entries, uce, keys):

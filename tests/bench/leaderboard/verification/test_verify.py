@@ -48,7 +48,7 @@ def test_an_entry_from_this_machine_is_verified_bit_for_bit_and_shown(evenhand, 
 
     outcome = evenhand("board", "check", "--entries", entries)
     assert outcome.out.endswith("are valid: 3 recomputed\n"), "redrawing its own noise lifts no row"
-    assert f"{MIST}: recomputed; verification.json counts for nothing: it is not signed" in outcome.out
+    assert f"{MIST}: recomputed; verification.json is ignored: it is not signed" in outcome.out
     (tmp_path / "maintainers").mkdir()
     shutil.copy(keys[1], tmp_path / "maintainers" / "one.pub")
     outcome = evenhand("board", "sign", entries / MIST / "verification.json", "--key", keys[0])

@@ -8,7 +8,7 @@ import pytest
 
 from evenhand.bench.prompts.builders import definition_rates as module
 from evenhand.bench.prompts.builders.definition_rates import CONFIRMATION, SELECTION, measured
-from evenhand.bench.prompts.builders.over_correction_sets import LEAST, over_correction_mini
+from evenhand.bench.prompts.builders.over_correction_sets import MIN_RIGHT, over_correction_mini
 from evenhand.bench.suites.suite import load_suite
 
 PAIR = ("policewoman", "policeman")
@@ -65,5 +65,5 @@ def test_the_bundled_model_draws_the_words_of_its_set_as_they_define():
     pairs = list(zip(words[::2], words[1::2], strict=True))[:4]
     found = measured(pairs, phase="confirmation", noise=range(1))
     images = sum(rate.images for rate in found)
-    assert sum(rate.panel_right for rate in found) >= LEAST * images
-    assert sum(rate.render_right for rate in found) >= LEAST * images
+    assert sum(rate.panel_right for rate in found) >= MIN_RIGHT * images
+    assert sum(rate.render_right for rate in found) >= MIN_RIGHT * images

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from evenhand.bench.prompts.builders.over_correction_sets import (
-    LEAST,
+    MIN_RIGHT,
     PAIRS,
     Rate,
     over_correction,
@@ -90,14 +90,14 @@ def test_the_words_of_the_bundled_model_are_the_pairs_that_it_draws_right_in_bot
     for word in kept:
         for phase in ("selection", "confirmation"):
             found = phases[word, phase]
-            assert found.panel_right >= LEAST * found.images >= 0.95 * 12
+            assert found.panel_right >= MIN_RIGHT * found.images >= 0.95 * 12
 
 
 def test_the_nearest_render_agrees_with_the_panel_on_the_words_that_are_kept():
     kept = {row.concept for row in over_correction_mini()}
     confirmed = [rate for rate in rates() if rate.phase == "confirmation" and rate.word in kept]
     images = sum(rate.images for rate in confirmed)
-    assert sum(rate.render_right for rate in confirmed) >= LEAST * images
+    assert sum(rate.render_right for rate in confirmed) >= MIN_RIGHT * images
 
 
 @pytest.mark.parametrize("name", SETS)
