@@ -15,13 +15,15 @@ PERCEIVED = "“Perceived” is what a classifier takes an image to show; nobody
 
 AGAINST_BASELINE = (
     "✓ proven, ? not proven with this many images, ✗ the opposite is proven. Small: the number that decides, "
-    "as a change against the baseline, with its interval."
+    "as a change against the baseline, with its 95% interval or, for a gate, one-sided 95% bounds."
 )
 
 ALONE = (
     "✓ proven, ? not proven with this many images, ✗ the opposite is proven. Small: the number that decides, "
     "with its 95% interval."
 )
+
+MATCHING_PAIRS = "Matching pairs: how often two images of one concept show the same group."
 
 MANY = 7
 """From this many lines on, the marks scroll in a frame on a wide screen, so that all else stays in view."""
@@ -77,9 +79,15 @@ def first_screen(
         headline=headline,
         perceived=PERCEIVED,
         questions=asked(compared=compared),
-        reading=AGAINST_BASELINE if compared else ALONE,
+        reading=_reading(lines) if compared else ALONE,
         lines=lines,
         plot=distance_plot(readings, key) if key else None,
         strip=first_strip(run, readings, many=many),
         many=many,
     )
+
+
+def _reading(lines: Sequence[MethodLine]) -> str:
+    """How to read the marks of methods, with the unit of evenness where it needs an explanation."""
+    paired = any(mark.what == "matching pairs" for line in lines for mark in line.marks)
+    return f"{AGAINST_BASELINE} {MATCHING_PAIRS}" if paired else AGAINST_BASELINE

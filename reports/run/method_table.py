@@ -92,6 +92,8 @@ def measures_table(readings: Sequence[Reading], key: Key | None) -> Table:
     external = readings[0].result.spec.external
     if external and not measured_attributes(readings, "preservation_distance"):
         metrics.remove("preservation_distance")  # needs the same noise with and without the method
+    if len(readings[0].result.spec.attributes) == 1:
+        metrics.remove("total_correlation")  # one attribute cannot depend on another
     rows = [row for metric in metrics for row in _measure_rows(readings, metric, key)]
     rows += alignment_rows(readings)
     columns = ["Measure", *(reading.label for reading in readings)]

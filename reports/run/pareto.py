@@ -158,7 +158,8 @@ def strengths(
     trade_off = next((p for p in TRADE_OFFS if len(points(readings, key, p)) > 1), TRADE_OFFS[0])
     everywhere = {point.label: point for point in points(readings, key, trade_off)}
     drawn = [curve for curve in curves if sum(label in everywhere for label in curve.labels) > 1]
-    few = [curve.own for curve in drawn if len(curve.labels) < ENOUGH]
+    short = listing([curve.own for curve in drawn if len(curve.labels) < ENOUGH])
+    few = f"Fewer than {ENOUGH} settings: {short}. " if short else ""
     known = {reading.label: [row] for reading in readings if (row := reading.at(key)) is not None}
     return Figure(
         "strengths",
@@ -169,7 +170,7 @@ def strengths(
         STRENGTH_LEGEND if drawn else [],
         "Settings that differ only in strength, joined from the weakest to the strongest and labelled at the "
         "ends. Only the setting declared by the suite is ranked: choosing the best one after the fact would "
-        f"favour chance. Lines are 95% intervals. {_few(few)}{images_behind(known) if known else ''}",
+        f"favour chance. Lines are 95% intervals. {few}{images_behind(known) if known else ''}",
         _strengths_table(readings, key, curves, failures),
     )
 
@@ -191,7 +192,7 @@ def _panels(
                 _curve_marks(curve, everywhere, plane, failures, base),
                 axes=axes,
                 front=plane.steps,
-                curve=[_at(everywhere[label]) for label in curve.labels if label in everywhere],
+                curve=[At(p.cost.value, p.distance.value) for n in curve.labels if (p := everywhere.get(n))],
                 name=f"strength-{place}",
                 label=_curve_text(curve, everywhere, plane.trade_off),
             ),
@@ -246,7 +247,10 @@ def _some(plane: Plane, closer: Collection[str], failures: Failures) -> str:
     names = [f"{label} (not ranked)" if failures.get(label) else label for label in labels]
     if not names:
         return "no method that is closer to the target shares than the baseline"
-    return listing(names) if len(names) <= 3 else f"{len(names)} of {len(plane.points)}"
+    if len(names) <= 3:
+        return listing(names)
+    passing = len(labels) - sum(bool(failures.get(label)) for label in labels)
+    return f"{len(labels)} methods that are closer to the target shares than the baseline ({passing} ranked)"
 
 
 def _axes(found: Sequence[Plane]) -> str:
@@ -267,6 +271,7 @@ def _points_table(
     columns = ["Method", f"Distance, {attribute(key.attributes)}"]
     for plane in found:
         columns += [plane.trade_off.title, f"Front by {plane.trade_off.name}"]
+    praised = {_base(readings), *closer_than_base(readings, key)}
     rows = []
     for place, reading in enumerate(readings):
         cells = [
@@ -274,7 +279,7 @@ def _points_table(
             estimated(reading.at(key), alone=True),
         ]
         for plane in found:
-            cells += _dominance_cells(plane, reading.label)
+            cells += _dominance_cells(plane, reading.label, praised)
         rows.append(Row([*cells, _gates(reading, failures)]))
     about = (
         "95% intervals; the front is that of the estimates; a dominated method names one that dominates it"
@@ -282,16 +287,17 @@ def _points_table(
     return Table(name, "Fairness trade-offs", [*columns, "Gates"], rows, about)
 
 
-def _dominance_cells(plane: Plane, label: str) -> list[Cell]:
+def _dominance_cells(plane: Plane, label: str, praised: Collection[str | None]) -> list[Cell]:
+    """A side effect and its front; without a gain in fairness, a small side effect is no merit."""
     point = next((point for point in plane.points if point.label == label), None)
     if point is None:
         return [missing(), missing()]
     better = dominated_by(point, plane.points)
     notes = [f"dominated by {better[0]}"] if better else []
-    return [
-        _side_effect(plane.trade_off, point.cost),
-        text(DOMINANCE[dominance_of(plane.points)[label]], *notes),
-    ]
+    side_effect = _side_effect(plane.trade_off, point.cost)
+    if label not in praised:
+        return [side_effect, text("on no front", "not shown to be closer to the target than the baseline")]
+    return [side_effect, text(DOMINANCE[dominance_of(plane.points)[label]], *notes)]
 
 
 def _side_effect(trade_off: TradeOff, span: Span) -> Cell:
@@ -334,10 +340,6 @@ def _value(value: float) -> str:
     return f"{value:.4g}".replace("-", "−")
 
 
-def _at(point: Point) -> At:
-    return At(point.cost.value, point.distance.value)
-
-
 def _curve_text(curve: Curve, everywhere: Mapping[str, Point], trade_off: TradeOff) -> str:
     """The text alternative of a curve: its two ends."""
     first, last = _ends(curve, everywhere)
@@ -366,10 +368,6 @@ def _strength_finding(drawn: Sequence[Curve], everywhere: Mapping[str, Point], t
 def _ends(curve: Curve, everywhere: Mapping[str, Point]) -> tuple[Point, Point]:
     measured = [everywhere[label] for label in curve.labels if label in everywhere]
     return measured[0], measured[-1]
-
-
-def _few(names: list[str]) -> str:
-    return f"Fewer than {ENOUGH} settings: {listing(names)}. " if names else ""
 
 
 def _strengths_table(

@@ -76,15 +76,14 @@ def _unevenness(reading: Reading, key: Key) -> list[str]:
     """How uneven the baseline (or the only subject) is, and what the numbers speak of."""
     spec, row = reading.result.spec, reading.at(key)
     alone = reading.is_base or spec.external
-    lines = (
-        [_meaning(spec.model if alone else f"{spec.model} with {reading.label}", row, spec)] if row else []
-    )
+    subject = spec.model if alone else f"{spec.model} with {reading.label}"
+    lines = [_meaning(subject, row, spec)] if row else []
     worst = most_underrepresented(reading, widest_set([reading]))
-    if worst is not None:
+    if worst is not None and worst[1].high < worst[2]:
         name, found, target = worst
         lines.append(
             f"Most under-represented relative to its target: {cell(name)}, in {with_interval(found)} of the "
-            f"images; the target is {number(target, percent=True)}."
+            f"images of {subject}; the target is {number(target, percent=True)}."
         )
     status = correction_status(reading.result)
     lines += [f"{sentence(status.sentence)}."] if status.status == "not verified" else []

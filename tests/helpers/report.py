@@ -382,7 +382,7 @@ class _Parser(HTMLParser):
 def parsed(page: str) -> Element:
     """The page as a tree; every tag must be closed in order."""
     parser = _Parser()
-    parser.feed(page)
+    parser.feed(page.replace("<wbr>", ""))
     parser.close()
     assert parser.here is parser.root, f"<{parser.here.tag}> is never closed"
     return parser.root

@@ -4,8 +4,8 @@ import pytest
 from helpers.report import CONCEPTS, JOINT, a_run
 
 from evenhand.bench.results.lookup import Key, Reading
-from evenhand.reports.first_screen.lines import QUESTIONS, WITHOUT_BASELINE, MethodLine
-from evenhand.reports.first_screen.screen import ALONE, MANY, first_screen, is_compared
+from evenhand.reports.first_screen.lines import QUESTIONS, WITHOUT_BASELINE, MarkText, MethodLine
+from evenhand.reports.first_screen.screen import ALONE, MANY, MATCHING_PAIRS, first_screen, is_compared
 
 KEY = Key("rms_delta", JOINT, "panel", True)
 
@@ -41,3 +41,12 @@ def test_what_was_not_measured_or_drawn_is_left_out():
     shown = screen("base", "mist", key=None)
     assert (shown.plot, shown.strip, shown.headline) == (None, None, "The verdict.")
     assert screen("base", "mist").plot is not None
+
+
+@pytest.mark.parametrize(("unit", "explained"), [("matching pairs", True), ("squared distance", False)])
+def test_matching_pairs_are_explained_where_marks_count_them(unit, explained):
+    run = a_run(methods=["base", "mist"], concepts=CONCEPTS[:2])
+    readings = [Reading.of(result) for result in run.results]
+    lines = [MethodLine("mist", "ranked", "0.50", "", (MarkText("yes", "-3.0", " points", unit),))]
+    shown = first_screen(run, readings, KEY, headline="The verdict.", lines=lines)
+    assert (MATCHING_PAIRS in shown.reading) is explained

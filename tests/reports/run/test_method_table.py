@@ -4,7 +4,7 @@ from helpers.report import NAN, a_comparison, a_run, an_estimate
 
 from evenhand.bench.policy.outcomes import Outcomes
 from evenhand.bench.results.lookup import Reading, primary_key
-from evenhand.reports.run.method_table import ALIGNMENT_BY_GROUP, WHY_BY_GROUP, method_table
+from evenhand.reports.run.method_table import ALIGNMENT_BY_GROUP, WHY_BY_GROUP, measures_table, method_table
 
 WOMEN = an_estimate("alignment", 26.1, attributes="gender", group="woman", n=700)
 NO_MEN = an_estimate("alignment", NAN, attributes="gender", group="man", low=NAN, high=NAN, n=0)
@@ -90,3 +90,16 @@ def test_over_correction_is_the_change_or_says_why_it_is_not_measurable():
     wide = change.model_copy(update={"low": -0.5, "high": 0.5})
     found = the_row(rows_of(comparisons=[wide]), "Over-correction", "Gender").cells[2]
     assert found.text == "not measurable here" and "100 points wide with 40 images" in found.notes[0]
+
+
+def test_a_run_of_one_attribute_has_no_row_of_entanglement():
+    run = a_run(methods=["base"], concepts=["nurse"])
+    alone = run.results[0].spec.model_copy(update={"attributes": {"gender": ["woman", "man"]}})
+    one = run.model_copy(update={"results": [run.results[0].model_copy(update={"spec": alone})]})
+    titles = [{row.group for row in measures(found)} for found in (run, one)]
+    assert [any(title.startswith("Entanglement") for title in found) for found in titles] == [True, False]
+
+
+def measures(run):
+    readings = [Reading.of(result) for result in run.results]
+    return measures_table(readings, primary_key(readings)).rows

@@ -100,6 +100,20 @@ def test_title_names_no_method_that_is_not_distinguishable_from_the_baseline():
     figure = fairness_trade_offs(readings(placed("base", distance=0.6), idle), KEY, {})
     nobody = "no method that is closer to the target shares than the baseline"
     assert figure.title.count(nobody) == 2 and "idle" not in figure.title
+    fronts = [[cell.text for cell in row.cells[3::2]] for row in figure.table.rows]
+    assert fronts[1] == ["on no front", "on no front"]
+
+
+def test_title_counts_many_methods_on_the_front_and_those_that_are_ranked():
+    names = [f"method-{number}" for number in range(1, 5)]
+    methods = [
+        placed(name, distance=0.5 - place / 10, lost=0.05 + place / 10, change=0.1)
+        for place, name in enumerate(names)
+    ]
+    figure = fairness_trade_offs(readings(placed("base", distance=0.6), *methods), KEY, {names[3]: ["x"]})
+    counted = "4 methods that are closer to the target shares than the baseline (3 ranked)"
+    assert figure.title.startswith(f"Pareto front of fairness and explicit fidelity: {counted};")
+    assert [row.cells[3].text for row in figure.table.rows[1:]] == ["on the front"] * 4
 
 
 def test_settings_that_differ_only_in_strength_form_a_curve_and_that_of_the_suite_is_ranked():

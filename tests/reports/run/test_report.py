@@ -297,6 +297,18 @@ def test_run_of_the_baseline_alone_has_a_verdict():
 
 
 @pytest.mark.slow
+def test_images_of_the_baseline_alone_are_not_compared_with_anything(tmp_path):
+    images = some_images(tmp_path, ["base"], FEW)
+    text = (
+        parsed(render_report(a_run(tmp_path, methods=["base"], concepts=FEW, images=images)))
+        .by_id("look")
+        .text
+    )
+    assert text.startswith("Images by prompt")
+    assert "baseline" not in text
+
+
+@pytest.mark.slow
 def test_report_does_not_contain_the_path_of_the_run(tmp_path):
     page = render_report(small_run(folder=str(tmp_path), images=some_images(tmp_path, ["base"], FEW)))
     assert str(tmp_path) not in page

@@ -115,8 +115,19 @@ def test_most_underrepresented_cell_is_named():
     )
     assert (
         "Most under-represented relative to its target: man × dark × adult, in 2.0% (95% interval 1.0% to "
-        "4.0%) of the images; the target is 9.0%." in verdict_of([Reading.of(base)]).sentences
+        "4.0%) of the images of mini; the target is 9.0%." in verdict_of([Reading.of(base)]).sentences
     )
+
+
+def test_a_cell_whose_interval_contains_its_target_is_not_called_underrepresented():
+    rows = [
+        an_estimate("share", share, attributes="gender", group=cell, low=0.36, high=0.67)
+        for cell, share in {"woman": 0.515, "man": 0.485}.items()
+    ]
+    row = an_estimate("rms_delta", 0.5, attributes="gender")
+    spec = a_spec("base").model_copy(update={"attributes": {"gender": ["woman", "man"]}, "target": {}})
+    base = a_result("base", concepts=["nurse"]).model_copy(update={"estimates": [row, *rows], "spec": spec})
+    assert not any("under-represented" in line for line in verdict_of([Reading.of(base)]).sentences)
 
 
 def test_many_failing_methods_are_only_named():
