@@ -29,8 +29,10 @@ def templates() -> Environment:
 def breakable(text: str) -> Markup:
     """The escaped text with places to break a line between the parameters of a method's label.
 
-    Without them, a label such as ``uce:erase=0.5,scope=per-concept`` breaks inside a word, or widens its table.
+    Without them, a label such as ``uce:erase=0.5,scope=joint`` breaks inside a word, or widens its table.
     """
+    if isinstance(text, Markup):
+        return text
     return Markup("<wbr>").join(re.split(r'(?<=[:,])(?=["A-Za-z])', text))
 
 

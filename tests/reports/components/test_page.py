@@ -3,6 +3,8 @@
 import base64
 import hashlib
 
+from markupsafe import Markup
+
 from evenhand.reports.components.page import asset, breakable, policy
 
 
@@ -27,3 +29,4 @@ def test_a_label_may_break_between_its_parameters_and_a_number_may_not():
         "mist:<wbr>keep=[&#34;a&#34;,<wbr>&#34;b&#34;],<wbr>scope=joint"
     )
     assert breakable("n 1,029, <b>") == "n 1,029, &lt;b&gt;"
+    assert breakable(Markup("<code>a,b</code>")) == "<code>a,b</code>"
