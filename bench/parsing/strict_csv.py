@@ -159,9 +159,8 @@ def delimiter_of(text: str) -> str:
 def check_width(fields: Sequence[str], header: Sequence[str]) -> None:
     """Raise ``ValueError`` if a row has more or fewer fields than the header."""
     if len(fields) != len(header):
-        raise ValueError(
-            f"expected {len(header)} columns as in the header, got {len(fields)}; quote fields with commas"
-        )
+        remedy = "quote fields that contain the separator" if fields else "remove the empty line"
+        raise ValueError(f"expected {len(header)} columns as in the header, got {len(fields)}; {remedy}")
 
 
 def check_field(column: str, value: str, *, empty: Collection[str]) -> None:

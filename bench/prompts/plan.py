@@ -53,8 +53,9 @@ def make_plan(suite: Suite, *, look: int = 1) -> tuple[tuple[Item, ...], tuple[P
         look: The look, from 1; the first has the images of the suite.
 
     Raises:
-        EvenhandError: Unknown prompt set, a selection without prompts, too many images, or a prompt that asks
-            for an unknown group, asks only for attributes that the suite lacks, or lists too few seeds.
+        EvenhandError: Unknown prompt set, a selection without prompts, too many images, an image that two
+            entries plan, or a prompt that asks for an unknown group, asks only for attributes that the suite
+            lacks, or lists too few seeds.
     """
     sets = tuple(load_prompt_set(use.name) for use in suite.prompts)
     uses = list(zip(sets, suite.prompts, strict=True))
@@ -71,7 +72,22 @@ def make_plan(suite: Suite, *, look: int = 1) -> tuple[tuple[Item, ...], tuple[P
             for item in _items(prompt_set, use, suite.taxonomy)
             if item.prompt.kind == "explicit" and (item.prompt.id, item.seed_index) not in known
         ]
+    _check_distinct(items)
     return tuple(items), sets
+
+
+def _check_distinct(items: Sequence[Item]) -> None:
+    """Check that no image is planned twice; it would count as two images and make intervals too narrow."""
+    seen: set[tuple[str, int]] = set()
+    for item in items:
+        if item.seed_index:
+            continue  # Entries that share an image of a prompt share its first one.
+        if (item.prompt.text, item.seed) in seen:
+            raise EvenhandError(
+                f"two entries of [[prompts]] use prompt {item.prompt.text[:60]!r} with the same noise, so "
+                "its images would count twice; leave it out of one entry"
+            )
+        seen.add((item.prompt.text, item.seed))
 
 
 def _items(prompt_set: PromptSet, use: PromptUse, taxonomy: Mapping[str, Sequence[str]]) -> Iterator[Item]:

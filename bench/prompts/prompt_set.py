@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError, field_validator
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.bench.parsing.strict_csv import CsvFile, check_field, check_width, show
+from evenhand.bench.parsing.strict_csv import CsvFile, check_field, check_width, delimiter_of, show
 from evenhand.bench.registry.entry_points import PROMPTS
 from evenhand.bench.suites.evaluation_config import Spec
 from evenhand.bench.suites.prompt_use import PromptUse
@@ -255,7 +255,7 @@ def _read_csv(path: Path, *, name: str) -> tuple[str, tuple[Prompt, ...]]:
     if text.startswith("#"):
         comment, _, text = text.partition("\n")
         lines = 1
-    records = file.records(text, lines_before=lines)
+    records = file.records(text, lines_before=lines, delimiter=delimiter_of(text))
     _, header = next(records, (0, []))
     if tuple(header) not in (COLUMNS, (*COLUMNS, SEEDS)):
         found = show(",".join(header)) if header else "missing"

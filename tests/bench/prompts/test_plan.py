@@ -60,6 +60,18 @@ def test_too_few_listed_seeds_are_an_error(tmp_path):
         make_plan(suite_of(tmp_path, "a cook,cook,bare,neutral,,8;9", seeds=3, noise="listed"))
 
 
+def test_an_image_that_two_entries_plan_is_an_error(tmp_path):
+    suite = suite_of(tmp_path, "a nurse,nurse,bare,neutral,,", "a cook,cook,bare,neutral,,", seeds=2)
+    (use,) = suite.prompts
+    copy = tmp_path / "copy.csv"
+    copy.write_text("prompt,concept,template,kind,cell\na nurse,nurse,bare,neutral,\n")
+    for other in (use.model_copy(update={"concepts": ("nurse",)}), PromptUse(name=str(copy), seeds=1)):
+        with pytest.raises(EvenhandError, match=r"use prompt 'a nurse' with the same noise, .* out of one entry"):
+            make_plan(suite.model_copy(update={"prompts": (use, other)}))
+    parts = tuple(use.model_copy(update={"concepts": (name,)}) for name in ("nurse", "cook"))
+    assert len(make_plan(suite.model_copy(update={"prompts": parts}))[0]) == 4
+
+
 def test_a_prompt_cell_is_reduced_to_the_measured_attributes(tmp_path):
     row = "a Black woman,woman,bare,explicit,gender=woman;race=Black,"
     items, _ = make_plan(suite_of(tmp_path, row))

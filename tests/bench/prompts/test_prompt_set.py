@@ -57,10 +57,12 @@ def test_rows_are_read_in_file_order(load):
         "\ufeff" + HEADER + ROW,
         "\ufeff# a comment, with a comma\r\n" + HEADER + ROW,
         HEADER + ROW.rstrip(),
+        (HEADER + ROW).replace(",", ";"),
+        (HEADER + ROW).replace(",", "\t"),
         HEADER + ROW.replace("a photo of a nurse", '"a photo of a nurse"'),
     ],
 )
-def test_line_endings_byte_order_marks_and_quotes_do_not_change_the_set(load, content):
+def test_line_endings_byte_order_marks_separators_and_quotes_do_not_change_the_set(load, content):
     assert load(content).digest == load(HEADER + ROW).digest
 
 
