@@ -101,7 +101,7 @@ def audit_labels(
     columns = Columns(
         concept=concept, image=image, cluster=cluster, method=method, judge=judge, seed=seed, asked=asked
     )
-    check_columns(frame, columns.named())
+    check_columns(frame, columns)
     long = long_labels(frame, columns, attributes)
     taxonomy = taxonomy_of(frame, long, attributes)
     images, labels = image_table(frame, columns), label_table(long, taxonomy)
@@ -138,7 +138,7 @@ def _truth(anchors: pd.DataFrame, columns: Columns, taxonomy: Taxonomy) -> pd.Da
     if not columns.image:
         raise EvenhandError("anchors need a column that names their images; pass image='COLUMN'")
     named = replace(columns, judge="", concept=columns.image, cluster="", seed="", asked="")
-    check_columns(anchors, named.named(), what="the frame of anchors")
+    check_columns(anchors, named, what="the frame of anchors")
     return long_labels(anchors, named, list(taxonomy)).rename(columns={"judge": "source"})
 
 

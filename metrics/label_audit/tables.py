@@ -101,7 +101,7 @@ def taxonomy_of(frame: pd.DataFrame, labels: pd.DataFrame, attributes: Attribute
         attributes: Names of the attributes, or attribute to groups.
 
     Raises:
-        EvenhandError: An attribute has fewer than two groups.
+        EvenhandError: An attribute has fewer than two groups, or two spellings of one.
     """
     found: dict[str, tuple[str, ...]] = {}
     for name in attributes:
@@ -116,8 +116,21 @@ def taxonomy_of(frame: pd.DataFrame, labels: pd.DataFrame, attributes: Attribute
                 f"attribute {name!r} has {len(groups)} groups in the labels ({', '.join(groups) or 'none'}); "
                 f"name all that are possible: attributes={{{name!r}: ['…', '…']}}"
             )
+        _check_spelling(name, groups)
         found[name] = tuple(groups)
     return found
+
+
+def _check_spelling(attribute: str, groups: Sequence[str]) -> None:
+    """Check that no group is another one, or "undetermined", in another spelling."""
+    spelt = {UNDETERMINED: UNDETERMINED}
+    for group in groups:
+        other = spelt.setdefault(group.strip().casefold(), group)
+        if other != group:
+            raise EvenhandError(
+                f"labels {other!r} and {group!r} of attribute {attribute!r} differ only in case or spaces; "
+                f"write both as {other!r}"
+            )
 
 
 def label_table(labels: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
@@ -186,16 +199,22 @@ def image_table(frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     return images if "alignment" in images else images.assign(alignment=np.nan)
 
 
-def check_columns(frame: pd.DataFrame, columns: Sequence[str], *, what: str = "the frame") -> None:
-    """Check that a frame has these columns, and rows.
+def check_columns(frame: pd.DataFrame, columns: Columns, *, what: str = "the frame") -> None:
+    """Check that a frame has these columns, and rows, and says of every row what the row is about.
 
     Raises:
-        EvenhandError: A column is missing, or the frame is empty.
+        EvenhandError: A column is missing, the frame is empty, or a concept, method, image or judge is.
     """
-    for name in columns:
+    for name in columns.named():
         if name not in frame.columns:
             raise EvenhandError(
                 f"{what} has no column {name!r}; its columns are {', '.join(map(str, frame.columns))}"
             )
     if frame.empty:
         raise EvenhandError(f"{what} has no rows; pass one row per image")
+    for name in filter(None, (columns.concept, columns.method, columns.image, columns.judge)):
+        if lost := int((frame[name].isna() | (frame[name] == "")).sum()):
+            raise EvenhandError(
+                f"column {name!r} of {what} is empty in {lost} of {len(frame)} rows; fill it in, or leave "
+                "these rows out"
+            )

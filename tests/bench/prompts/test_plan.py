@@ -66,7 +66,9 @@ def test_an_image_that_two_entries_plan_is_an_error(tmp_path):
     copy = tmp_path / "copy.csv"
     copy.write_text("prompt,concept,template,kind,cell\na nurse,nurse,bare,neutral,\n")
     for other in (use.model_copy(update={"concepts": ("nurse",)}), PromptUse(name=str(copy), seeds=1)):
-        with pytest.raises(EvenhandError, match=r"use prompt 'a nurse' with the same noise, .* out of one entry"):
+        with pytest.raises(
+            EvenhandError, match=r"use prompt 'a nurse' with the same noise, .* out of one entry"
+        ):
             make_plan(suite.model_copy(update={"prompts": (use, other)}))
     parts = tuple(use.model_copy(update={"concepts": (name,)}) for name in ("nurse", "cook"))
     assert len(make_plan(suite.model_copy(update={"prompts": parts}))[0]) == 4

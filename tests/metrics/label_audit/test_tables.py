@@ -5,7 +5,13 @@ import pytest
 from helpers.label_frames import wide
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.metrics.label_audit.tables import Columns, image_table, long_labels, taxonomy_of
+from evenhand.metrics.label_audit.tables import (
+    Columns,
+    check_columns,
+    image_table,
+    long_labels,
+    taxonomy_of,
+)
 
 COLUMNS = Columns(concept="prompt", image="image", cluster="template")
 
@@ -25,6 +31,25 @@ def test_groups_are_those_given_or_of_the_categories_or_those_that_occur():
 def test_one_group_is_refused_because_the_others_are_not_known():
     with pytest.raises(EvenhandError, match=r"'gender' has 1 groups in the labels \(woman\); name all"):
         taxonomy(wide().assign(gender="woman"), ["gender"])
+
+
+@pytest.mark.parametrize("other", ["Woman", "woman ", "Undetermined"])
+def test_two_spellings_of_a_group_are_refused(other):
+    frame = wide()
+    frame.loc[:9, "gender"] = other
+    with pytest.raises(
+        EvenhandError, match=rf"'{other}' of attribute 'gender' differ only in case|'{other}' and "
+    ):
+        taxonomy(frame, ["gender"])
+
+
+@pytest.mark.parametrize("name", ["prompt", "image"])
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_rows_about_nothing_are_refused(name, nothing):
+    frame = wide()
+    frame.loc[:5, name] = nothing
+    with pytest.raises(EvenhandError, match=f"column '{name}' of the frame is empty in 6 of 120 rows; fill"):
+        check_columns(frame, COLUMNS)
 
 
 def test_labels_other_than_texts_are_their_text():
