@@ -29,7 +29,7 @@ from evenhand.bench.storage.files import folder_name, remove_temporary_files, wr
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.log import LOG_FILE, logged
 from evenhand.bench.storage.manifest import MANIFEST_FILE, SIGNATURE_FILE
-from evenhand.bench.storage.stored_run import StoredRun
+from evenhand.bench.storage.stored_run import StoredRun, check_one_run
 from evenhand.bench.storage.tables import Table
 from evenhand.bench.storage.title_block import read_title_block
 from evenhand.bench.suites.audit_config import Audit, read_audit
@@ -317,13 +317,15 @@ def load_run(folder: str | Path) -> StoredRun:
     """Load a finished run, with everything that its report shows.
 
     Raises:
-        EvenhandError: The folder is not a run, has no results yet, or one of its files is damaged.
+        EvenhandError: The folder is not a run, has no results yet, results are of several runs, or one of its
+            files is damaged or missing.
     """
     run_folder = RunFolder(Path(folder))
-    run_folder.spec()
+    spec = run_folder.spec()
     results = [Result.load(path) for path in run_folder.result_paths()]
     if not results:
         raise EvenhandError(f"{folder}: run has no results yet; run the same `evenhand run` command again")
+    check_one_run(results, run_folder.root, baseline=isinstance(spec, Suite))
     results.sort(key=lambda r: (r.spec.method.label != BASE, r.spec.method.label))
     timings = run_folder.timings()
     return StoredRun(

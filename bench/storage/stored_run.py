@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.result import Run
+from evenhand.bench.results.result import BASE, Result, Run
 from evenhand.bench.results.summary import summary
 
 if TYPE_CHECKING:
@@ -96,3 +97,27 @@ class StoredRun(Run):
         return notebook_gallery(
             self.images_frame(), self.labels_frame(), self.results, folder=Path(self.folder), where=where
         )
+
+
+def check_one_run(results: Sequence[Result], folder: Path, *, baseline: bool) -> None:
+    """Check that results are of one run.
+
+    Args:
+        results: The results in a folder; at least one.
+        folder: The folder of the run.
+        baseline: Whether the run has a baseline.
+
+    Raises:
+        EvenhandError: The result of the baseline is missing, or results are of different suites.
+    """
+    labels = [result.spec.method.label for result in results]
+    if baseline and BASE not in labels:
+        raise EvenhandError(
+            f"{folder}: result of the baseline is missing; run the same `evenhand run` command again"
+        )
+    for label, result in zip(labels, results, strict=True):
+        if result.spec.suite_digest != results[0].spec.suite_digest:
+            raise EvenhandError(
+                f"{folder}: results of {labels[0]!r} and {label!r} are of different suites; remove the one "
+                "that is of another run, and use `evenhand compare` for methods of several runs"
+            )

@@ -3,6 +3,9 @@
 import pytest
 from helpers.stored_run import METHODS, a_stored_run
 
+from evenhand.bench.errors import EvenhandError
+from evenhand.bench.storage.run_folder import RunFolder, load_run
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -27,3 +30,20 @@ def test_texts_of_a_notebook_are_escaped(tmp_path):
 
 def test_table_has_a_row_per_method(run):
     assert set(run.table().index) == set(METHODS)
+
+
+def test_run_without_the_result_of_its_baseline_is_not_shown_as_one_that_has_none(tmp_path):
+    a_stored_run(tmp_path)
+    (tmp_path / "results" / "base.json").unlink()
+    with pytest.raises(
+        EvenhandError, match=r"baseline is missing; run the same `evenhand run` command again"
+    ):
+        load_run(tmp_path)
+
+
+def test_results_of_several_suites_are_not_shown_as_one_run(tmp_path):
+    result = a_stored_run(tmp_path).result("mist")
+    copied = result.spec.model_copy(update={"suite_digest": "7f" * 32})
+    RunFolder(tmp_path).write_results([result.model_copy(update={"spec": copied})])
+    with pytest.raises(EvenhandError, match=r"'base' and 'mist' are of different suites; remove the one"):
+        load_run(tmp_path)
