@@ -46,7 +46,8 @@ def attend(site: Site, *, rows: slice, logits: Tensor, words: Tensor) -> tuple[T
 
     q, k = heads(module.to_q(x)), heads(module.to_k(text))
     v = heads(module.to_v(torch.cat([text, words], dim=1)))
-    scores = (q @ k.transpose(2, 3)).float() / math.sqrt(q.shape[-1])
+    # Not multiplied in float16, where the products of Stable Diffusion 2 overflow.
+    scores = q.float() @ k.float().transpose(2, 3) / math.sqrt(q.shape[-1])
     slots = logits.float()[:, None].expand(-1, scores.shape[1], -1, -1)
     attention = torch.cat([scores, slots], dim=3).softmax(dim=3)
     mixed = (attention.to(v.dtype) @ v).transpose(1, 2).flatten(2)

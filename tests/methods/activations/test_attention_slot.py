@@ -72,6 +72,22 @@ def test_closed_slots_do_not_change_the_output_of_the_module(mini):
     assert not share.any()
 
 
+def test_scores_too_large_for_half_precision_do_not_overflow():
+    """As in Stable Diffusion 2.1, whose configuration asks for attention in float32."""
+    module = pipeline("sd2").unet.half().get_submodule("up_blocks.0.attentions.0.transformer_blocks.0.attn2")
+    with torch.no_grad():
+        module.to_q.weight.mul_(300)
+        module.to_k.weight.mul_(300)
+    width = module.to_k.in_features
+    x, text = random(2, 16, module.to_q.in_features).half(), random(2, 5, width, seed=1).half()
+    site = called(module, x, text)
+    products = (module.to_q(x) @ module.to_k(text).mT).abs()
+    assert products.isinf().any()
+    closed, words = torch.full((2, 16, 3), -math.inf), random(2, 3, width, seed=2).half()
+    got, _ = attend(site, rows=slice(None), logits=closed, words=words)
+    torch.testing.assert_close(got, module(x, encoder_hidden_states=text), rtol=0.02, atol=0.02)
+
+
 def slots_of(*, groups=3, slots=2, width=6, m=5):
     rng = np.random.default_rng(0)
     tensors = {
