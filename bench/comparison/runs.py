@@ -56,8 +56,12 @@ class Compared:
 
     @cached_property
     def scorers(self) -> tuple[str, ...]:
-        """Versions of the scorers that embedded its images."""
-        vectors = self.work.vectors.read()
+        """Versions of the scorers that embedded its images.
+
+        Raises:
+            EvenhandError: The table of the embeddings is damaged.
+        """
+        vectors = self.work.vectors.read(whole=True)
         return tuple(sorted(set(vectors["scorer"]))) if len(vectors) else ()
 
     def confusion(self) -> pd.DataFrame:

@@ -158,7 +158,7 @@ def _renamed(
 
 def _vectors(run: Compared, table: pd.DataFrame) -> Vectors:
     unrelated = set(table.loc[(table["kind"] == "unrelated") & (table["status"] == "ok"), "key"])
-    rows = run.work.vectors.read() if unrelated else pd.DataFrame()
+    rows = run.work.vectors.read(whole=True) if unrelated else pd.DataFrame()
     if not len(rows):
         return {}
     rows = rows[rows["key"].isin(unrelated)]

@@ -129,3 +129,11 @@ def test_a_run_is_loaded_with_one_method_or_all(tmp_path):
         load_compared(f"{folder}@mits")
     with pytest.raises(EvenhandError, match="run does not exist; give the folder of a finished run"):
         load_compared(str(tmp_path / "none"))
+
+
+def test_damaged_embeddings_are_an_error_because_a_comparison_cannot_regenerate_them(tmp_path):
+    table = RunFolder(tmp_path).vectors.path
+    table.parent.mkdir()
+    table.write_bytes(b"PAR1")
+    with pytest.raises(EvenhandError, match=r"vectors.*truncated or altered; run the same `evenhand run`"):
+        _ = run(tmp_path).scorers
