@@ -83,9 +83,9 @@ def judged_tables(run_folder: RunFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
         run_folder: The folder of a run or audit.
 
     Raises:
-        EvenhandError: The folder is not a run, its images are not judged, or a result is damaged.
+        EvenhandError: The folder is not a run, its images are not judged, or a result or table is damaged.
     """
-    images, labels = run_folder.image_table.read(), run_folder.labels.read()
+    images, labels = run_folder.image_table.read(whole=True), run_folder.labels.read(whole=True)
     if images.empty or labels.empty:
         command = "audit" if isinstance(run_folder.spec(), Audit) else "run"
         raise EvenhandError(

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from helpers.stored_run import a_stored_run
 
+from evenhand.bench.annotation.annotations import import_annotations
 from evenhand.bench.annotation.files import KEY_COLUMNS, human_labels, image_id, key_folder, read_key
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.storage.run_folder import RunFolder
@@ -83,3 +84,15 @@ def test_a_batch_of_another_run_and_an_altered_key_are_errors(run):
 def test_labels_of_people_have_a_table_of_their_own(run):
     assert human_labels(run).path == run.root / "tables" / "human_labels.parquet"
     assert human_labels(run).keys == ["key", "judge", "judge_version", "attribute"]
+
+
+@pytest.mark.parametrize("table", ["images", "labels"])
+def test_annotations_of_a_run_without_whole_tables_are_an_error(tmp_path, table):
+    a_stored_run(tmp_path, methods=("base", "mist"), concepts=("nurse",), seeds=1, side=8)
+    path = tmp_path / "tables" / f"{table}.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(EvenhandError, match=rf"{table}\.parquet: table is truncated .*; run the same"):
+        import_annotations([tmp_path / "a.csv"], tmp_path)
+    path.unlink()
+    with pytest.raises(EvenhandError, match="run has no judged images; run the same"):
+        import_annotations([tmp_path / "a.csv"], tmp_path)
