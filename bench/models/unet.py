@@ -267,8 +267,10 @@ class UNetModel(Model):
         ).sample
         if self.scheduler.config.prediction_type != "v_prediction":
             return output
-        signal = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1).to(latents.dtype)
-        return signal.sqrt() * output + (1 - signal).sqrt() * latents
+        signal = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        # Rounded last: in bfloat16, 1 - abar would be 0 at the first timesteps.
+        root, noise_root = signal.sqrt().to(latents.dtype), (1 - signal).sqrt().to(latents.dtype)
+        return root * output + noise_root * latents
 
     def conditioning(self, text: TextStates, *, height: int, width: int) -> dict[str, Tensor]:
         """Pooled text embedding and image size for SDXL; empty for the other families."""

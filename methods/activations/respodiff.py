@@ -213,7 +213,7 @@ class RespoDiff(Method):
         self, model: EditableModel, z: Tensor, count: int, neutral: list[str], rows: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Latents after ``count`` steps of the edited model from the noise ``z``, and their timestep."""
-        alphas = model.alphas_cumprod.to(z.dtype)
+        alphas = model.alphas_cumprod  # not in the precision of z: in bfloat16, 1 - abar would become 0
         grid = torch.linspace(len(alphas) - 1, 0, self.steps, device=z.device).round().long()
         for t, s in itertools.pairwise(grid[: count + 1]):
             with added(model, rows):

@@ -58,8 +58,10 @@ def random_timesteps(rng: np.random.Generator, count: int, model: EditableModel)
 
 def noised(model: EditableModel, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
     """``sqrt(abar_t) x + sqrt(1 - abar_t) eps``; latents and noise ``(n, c, h, w)``, timesteps ``(n,)``."""
-    signal = model.alphas_cumprod[timesteps].view(-1, 1, 1, 1).to(latents.dtype)
-    return signal.sqrt() * latents + (1 - signal).sqrt() * noise
+    signal = model.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    # Rounded last: in bfloat16, 1 - abar would be 0 at the first timesteps.
+    root, noise_root = signal.sqrt().to(latents.dtype), (1 - signal).sqrt().to(latents.dtype)
+    return root * latents + noise_root * noise
 
 
 class Stateful(Protocol):

@@ -83,3 +83,19 @@ def test_guidance_of_sdxl_starts_from_zeros_only_if_the_model_says_so(forced):
     assert torch.equal(unconditional.states, torch.zeros_like(empty.states) if forced else empty.states)
     assert torch.equal(unconditional.pooled, torch.zeros_like(empty.pooled) if forced else empty.pooled)
     assert torch.equal(unconditional.first_eos, empty.first_eos)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_noise_of_a_model_of_velocities_has_its_full_size_in_half_precision(dtype):
+    """At the first timesteps, where ``1 - abar`` itself cannot be represented."""
+    pipe = pipeline("sd2").to(dtype)
+    pipe.scheduler.register_to_config(prediction_type="v_prediction")
+    model = UNetModel(pipe, name="tiny", revision="", device="cpu")
+    model.unet.conv_out.weight.zero_()
+    model.unet.conv_out.bias.zero_()
+    timesteps = torch.tensor([0, 2, 10, 100])
+    latents = torch.ones(4, 4, 16, 16, dtype=dtype)
+    with torch.no_grad():
+        found = model.predict(latents, timesteps, model.encode(["a"] * 4))[:, 0, 0, 0].double()
+    expected = (1 - model.alphas_cumprod[timesteps].double()).sqrt()
+    torch.testing.assert_close(found, expected, rtol=torch.finfo(dtype).eps, atol=0)

@@ -1,6 +1,9 @@
 """RespoDiff: two vectors per group, learned by score matching."""
 
 import io
+import itertools
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +51,26 @@ def test_a_ddim_step_equals_that_of_diffusers(mini):
     alphas = scheduler.alphas_cumprod
     expected = scheduler.step(e, t, z).prev_sample
     torch.testing.assert_close(ddim_step(z, e, signal=alphas[t], next_signal=alphas[s]), expected)
+
+
+def test_a_run_in_bfloat16_ends_as_in_double_precision(mini):
+    """Until the last timesteps, where ``1 - abar`` cannot be represented in ``bfloat16``."""
+    alphas, steps = mini.alphas_cumprod, 40
+    model = SimpleNamespace(
+        alphas_cumprod=alphas,
+        features=lambda *_: nullcontext(),
+        encode=lambda texts: None,
+        predict=lambda z, t, text: torch.ones_like(z),
+    )
+    start = torch.zeros(1, 1, 1, 1)
+    method = RespoDiff(steps=steps, guidance=1)
+    z, t = method._run(model, start.bfloat16(), steps - 1, ["a person"], torch.zeros(1))
+    at, expected = torch.linspace(999, 0, steps).round().long(), start.double()
+    for s, u in itertools.pairwise(at):
+        a, b = alphas[s].double(), alphas[u].double()
+        expected = ddim_step(expected, torch.ones_like(expected), signal=a, next_signal=b)
+    assert t.tolist() == [0]
+    torch.testing.assert_close(z.double(), expected, rtol=0.01, atol=0)
 
 
 def test_the_first_step_follows_both_losses_with_a_guided_target(mini):

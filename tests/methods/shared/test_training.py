@@ -40,6 +40,16 @@ def test_noise_is_added_like_in_diffusers(mini):
     torch.testing.assert_close(noised(mini, clean, timesteps, noise), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_noise_has_its_full_size_in_half_precision(mini, dtype):
+    """At the first timesteps, where ``1 - abar`` itself cannot be represented."""
+    timesteps = torch.tensor([0, 2, 10, 100])
+    clean, noise = torch.zeros(4, 1, 1, 1, dtype=dtype), torch.ones(4, 1, 1, 1, dtype=dtype)
+    expected = (1 - mini.alphas_cumprod[timesteps].double()).sqrt()
+    got = noised(mini, clean, timesteps, noise).double().flatten()
+    torch.testing.assert_close(got, expected, rtol=torch.finfo(dtype).eps, atol=0)
+
+
 def test_timesteps_cover_the_schedule_and_come_from_the_random_stream(mini):
     drawn = random_timesteps(np.random.default_rng(3), 20_000, mini)
     assert torch.equal(drawn, random_timesteps(np.random.default_rng(3), 20_000, mini))
