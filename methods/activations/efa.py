@@ -244,6 +244,7 @@ class Efa(Method):
             patience=self.patience,
             checkpoint=task.checkpoint,
             state=(RandomState(task.rng), parts),
+            precision=task.model.unet.dtype,
         )
         return self._trained(task, modules, slots, total=total, parts=parts, mask=float(shown.masks.mean()))
 

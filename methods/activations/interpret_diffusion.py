@@ -123,7 +123,8 @@ class InterpretDiffusion(Method):
                 predicted = model.predict(noised(model, x[rows], t, eps), t, text)
             return (eps - predicted).float().pow(2).mean()
 
-        losses = train([v], loss, steps=self._steps(len(x)), learning_rate=self.learning_rate)
+        steps, precision = self._steps(len(x)), model.unet.dtype
+        losses = train([v], loss, steps=steps, learning_rate=self.learning_rate, precision=precision)
         return for_cells(task, v, scale=self.scale, record=course(losses))
 
     def _images(self, task: Task, trained: Sequence[Cell]) -> tuple[Tensor, list[str]]:

@@ -174,6 +174,7 @@ class RespoDiff(Method):
             patience=self.patience,
             checkpoint=task.checkpoint,
             state=(RandomState(rng), parts),
+            precision=model.unet.dtype,
         )
         l_resp, l_sem = zip(*parts, strict=True)
         record = {"response": course(l_resp), "semantic": course(l_sem)}

@@ -191,7 +191,11 @@ class Learner:
         if not names:
             return []
         return train(
-            list(self.tokens.values()), loss, steps=method.epochs * per_epoch, learning_rate=learning_rate
+            list(self.tokens.values()),
+            loss,
+            steps=method.epochs * per_epoch,
+            learning_rate=learning_rate,
+            precision=self.task.model.unet.dtype,
         )
 
     def _turn(self, place: int) -> tuple[str, int]:

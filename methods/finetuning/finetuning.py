@@ -199,6 +199,7 @@ class Finetuning(Method):
                 after_step=lambda: mean.step(updates.parameters()),
                 checkpoint=task.checkpoint,
                 state=(RandomState(task.rng), mean, alignment.parts),
+                precision=task.model.unet.dtype,
             )
             mean.copy_to(updates.parameters())
             weights = updates.merged()

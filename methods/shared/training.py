@@ -32,6 +32,9 @@ from evenhand.methods.services import Checkpoint
 
 _log = logging.getLogger(__name__)
 
+_SMALLEST_SCALE = 2.0**-10
+"""Scale of the loss at which gradients that overflow are not taken for large, but for not finite."""
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -114,6 +117,7 @@ def train(
     after_step: Callable[[], None] = lambda: None,
     checkpoint: Checkpoint | None = None,
     state: Sequence[Stateful] = (),
+    precision: torch.dtype = torch.float32,
 ) -> list[float]:
     """Minimize a loss over ``parameters`` in place, with AdamW (Adam if ``decay`` is zero).
 
@@ -129,18 +133,23 @@ def train(
         after_step: Called after every update of the parameters.
         checkpoint: Saves the training and restores an interrupted one; ``None`` to train in one piece.
         state: What else the loss changes, such as its random stream; saved with the parameters.
+        precision: Precision of the networks that the gradients pass. In ``float16`` most gradients would be
+            rounded to zero, so the loss is scaled before the backward pass and its gradients are scaled back;
+            a step whose gradients overflow changes nothing and lowers the scale.
 
     Returns:
         The loss at every step.
 
     Raises:
-        EvenhandError: The loss is not finite.
+        EvenhandError: The loss is not finite, or in ``float16`` the gradients are not at any scale.
     """
     trained = list(parameters)
     rate_at = learning_rate if callable(learning_rate) else lambda _: learning_rate
     with one_thread(), torch.enable_grad(), _with_gradients(trained):
         optimiser = torch.optim.AdamW(trained, lr=rate_at(0), weight_decay=decay)
-        saved = _Saved(trained, (optimiser, *state), checkpoint)
+        scaler = torch.amp.GradScaler(trained[0].device.type, enabled=precision == torch.float16)
+        changing = (optimiser, *state, *([scaler] if scaler.is_enabled() else []))
+        saved = _Saved(trained, changing, checkpoint)
         losses = saved.restore()
         while len(losses) < steps and not converged(losses, patience):
             optimiser.param_groups[0]["lr"] = rate_at(len(losses))
@@ -148,8 +157,10 @@ def train(
             value = loss(len(losses))
             losses.append(_finite(value, len(losses)))
             # mypy: torch leaves Tensor.backward untyped.
-            value.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+            scaler.step(optimiser)
+            scaler.update()
+            _require_gradients(scaler, optimiser, step=len(losses), last=len(losses) == steps)
             after_step()
             saved.save(losses)
             if len(losses) % max(1, steps // 20) == 0:
@@ -217,6 +228,20 @@ def _finite(value: Tensor, step: int) -> float:
     if not math.isfinite(number):
         raise EvenhandError(f"training diverged: loss {number} at step {step}; lower the learning rate")
     return number
+
+
+def _require_gradients(
+    scaler: torch.amp.GradScaler, optimiser: torch.optim.Optimizer, *, step: int, last: bool
+) -> None:
+    """Check that a training in ``float16`` has a scale at which its gradients are finite."""
+    if not scaler.is_enabled():
+        return
+    # The optimizer has no state until its first step.
+    if scaler.get_scale() < _SMALLEST_SCALE or (last and not optimiser.state):
+        raise EvenhandError(
+            f"training diverged: the gradients in float16 are not finite at step {step}; set "
+            'precision = "bfloat16" or "float32" in the protocol of the suite, or lower the learning rate'
+        )
 
 
 def course(losses: Sequence[float]) -> dict[str, float]:

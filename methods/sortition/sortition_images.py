@@ -158,7 +158,13 @@ class SortitionImages(SearchingMethod):
             stated = TextStates(states, text.first_eos[rows], pooled)
             return (eps - model.predict(noised(model, x[rows], t, eps), t, stated)).float().pow(2).mean()
 
-        losses = train(list(v.values()), loss, steps=self.steps, learning_rate=self.learning_rate)
+        losses = train(
+            list(v.values()),
+            loss,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            precision=model.unet.dtype,
+        )
         return {name: rows.detach().cpu() for name, rows in v.items()}, losses
 
 

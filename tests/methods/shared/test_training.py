@@ -1,6 +1,7 @@
 """The shared training loop: draws, noise and optimizer are compared with references."""
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -181,3 +182,64 @@ def test_the_update_of_a_step_is_followed_by_a_call():
 def test_the_curve_of_the_losses_has_few_points():
     assert curve(list(range(40)), points=4) == [4.5, 14.5, 24.5, 34.5]
     assert curve([3.0, 1.0]) == [3.0, 1.0]
+
+
+def small_gradient(x):
+    """A loss whose gradient, one in ten million at every element, is below the range of ``float16``."""
+    small = torch.tensor(1e-4, dtype=torch.float16)
+    return lambda step: ((x.half() * small).float() * 1e-4).sum()
+
+
+def test_small_gradients_are_not_lost_in_half_precision():
+    x, lost = torch.ones(3), torch.ones(3)
+    train([x], small_gradient(x), steps=4, learning_rate=0.1, precision=torch.float16)
+    exact = torch.ones(3)
+    train([exact], lambda step: (exact * 1e-8).sum(), steps=4, learning_rate=0.1)
+    train([lost], small_gradient(lost), steps=4, learning_rate=0.1)
+    torch.testing.assert_close(x, exact, rtol=1e-3, atol=0)
+    assert torch.equal(lost, torch.ones(3)), "without the scale nothing is learned"
+
+
+def test_gradients_that_overflow_lower_the_scale_and_skip_the_step():
+    x = torch.ones(3)
+    large = lambda step: ((x.half() * 100).float() * 10).sum()  # noqa: E731
+    losses = train([x], large, steps=20, learning_rate=0.01, precision=torch.float16)
+    applied = sum(1 for before, after in itertools.pairwise(losses) if after < before)
+    assert losses[0] == losses[1] and 0 < applied < 19
+
+
+def test_gradients_that_are_never_finite_are_an_error():
+    x = torch.zeros(3)
+    with pytest.raises(EvenhandError, match=r"not finite at step 5; set precision"):
+        train(
+            [x],
+            lambda step: x.half().sqrt().float().sum(),
+            steps=5,
+            learning_rate=0.1,
+            precision=torch.float16,
+        )
+
+
+def test_an_interrupted_training_in_half_precision_resumes_with_its_scale():
+    class Kept:
+        found = None
+
+        def due(self):
+            return self.found is None
+
+        def save(self, state):
+            self.found = copy.deepcopy(state)
+
+        def load(self):
+            return self.found
+
+    def loss_of(x):
+        return lambda step: ((x.half() * 100).float() * 10).sum()
+
+    kept, x, whole = Kept(), torch.ones(3), torch.ones(3)
+    options = {"learning_rate": 0.01, "precision": torch.float16}
+    expected = train([whole], loss_of(whole), steps=20, **options)
+    train([x], loss_of(x), steps=20, checkpoint=kept, **options)
+    again = torch.ones(3)
+    assert train([again], loss_of(again), steps=20, checkpoint=kept, **options) == expected
+    assert torch.equal(again, whole)
