@@ -148,8 +148,8 @@ def train(
     with one_thread(), torch.enable_grad(), _with_gradients(trained):
         optimiser = torch.optim.AdamW(trained, lr=rate_at(0), weight_decay=decay)
         scaler = torch.amp.GradScaler(trained[0].device.type, enabled=precision == torch.float16)
-        changing = (optimiser, *state, *([scaler] if scaler.is_enabled() else []))
-        saved = _Saved(trained, changing, checkpoint)
+        scale: tuple[Stateful, ...] = (scaler,) if scaler.is_enabled() else ()
+        saved = _Saved(trained, (optimiser, *state, *scale), checkpoint)
         losses = saved.restore()
         while len(losses) < steps and not converged(losses, patience):
             optimiser.param_groups[0]["lr"] = rate_at(len(losses))
