@@ -109,6 +109,8 @@ def audit(
     if title_block is not None:
         read_title_block(title_block)
     called = name or folder.resolve().name
+    if "/" in called:
+        raise EvenhandError(f"--name {called!r} contains a slash; name the run folder with --out")
     chosen = evaluation_config_for(suite=suite, judges=judges, calibration=calibration, attributes=attributes)
     config = chosen.config if anchors is None else chosen.config.model_copy(update={"calibration": ""})
     target = out or Path("runs") / called

@@ -39,10 +39,12 @@ def open_regular(path: Path, *, max_bytes: int) -> Iterator[BufferedReader]:
         ValueError: The path contains a NUL byte.
     """
     # O_NONBLOCK: opening a FIFO would wait for a writer. It has no effect on regular files.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise _not_regular(path)
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(opened)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(opened)
+        raise _not_regular(path)
+    with os.fdopen(opened, "rb") as file:
         if found.st_size > max_bytes:
             raise TooLargeError(errno.EFBIG, f"file has more than {max_bytes:,} bytes", str(path))
         yield file

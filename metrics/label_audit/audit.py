@@ -95,8 +95,12 @@ def audit_labels(
 
     Raises:
         EvenhandError: A column, label, judge, metric or group is missing or unknown, methods share no prompt,
-            or both ``confusion`` and ``anchors`` are given.
+            both ``confusion`` and ``anchors`` are given, or an argument is of another type.
     """
+    if isinstance(attributes, str):
+        raise EvenhandError(
+            f"attributes={attributes!r} is one name; pass a list: attributes=[{attributes!r}]"
+        )
     frame, method, base = _with_base(frame, method, base)
     columns = Columns(
         concept=concept, image=image, cluster=cluster, method=method, judge=judge, seed=seed, asked=asked

@@ -203,8 +203,15 @@ def check_columns(frame: pd.DataFrame, columns: Columns, *, what: str = "the fra
     """Check that a frame has these columns, and rows, and says of every row what the row is about.
 
     Raises:
-        EvenhandError: A column is missing, the frame is empty, or a concept, method, image or judge is.
+        EvenhandError: It is no data frame, a column is missing or twice there, the frame is empty, or a
+            concept, method, image or judge is.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise EvenhandError(
+            f"{what} is of type {type(frame).__name__}; pass a pandas data frame, such as pd.DataFrame(rows)"
+        )
+    if twice := [str(name) for name in frame.columns[frame.columns.duplicated()]]:
+        raise EvenhandError(f"{what} has several columns {twice[0]!r}; rename or drop one of them")
     for name in columns.named():
         if name not in frame.columns:
             raise EvenhandError(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+
+from evenhand.reports.components.inline_code import breakable
 
 
 @cache
@@ -24,16 +24,6 @@ def templates() -> Environment:
     )
     found.filters["breakable"] = breakable
     return found
-
-
-def breakable(text: str) -> Markup:
-    """The escaped text with places to break a line between the parameters of a method's label.
-
-    Without them, a label such as ``uce:erase=0.5,scope=joint`` breaks inside a word, or widens its table.
-    """
-    if isinstance(text, Markup):
-        return text
-    return Markup("<wbr>").join(re.split(r'(?<=[:,])(?=["A-Za-z])', text))
 
 
 @cache

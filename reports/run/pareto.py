@@ -288,16 +288,18 @@ def _points_table(
 
 
 def _dominance_cells(plane: Plane, label: str, praised: Collection[str | None]) -> list[Cell]:
-    """A side effect and its front; without a gain in fairness, a small side effect is no merit."""
+    """A side effect and its front; a note says where a small side effect comes without a gain in fairness."""
     point = next((point for point in plane.points if point.label == label), None)
     if point is None:
         return [missing(), missing()]
     better = dominated_by(point, plane.points)
     notes = [f"dominated by {better[0]}"] if better else []
-    side_effect = _side_effect(plane.trade_off, point.cost)
     if label not in praised:
-        return [side_effect, text("on no front", "not shown to be closer to the target than the baseline")]
-    return [side_effect, text(DOMINANCE[dominance_of(plane.points)[label]], *notes)]
+        notes.append("not shown to be closer to the target than the baseline")
+    return [
+        _side_effect(plane.trade_off, point.cost),
+        text(DOMINANCE[dominance_of(plane.points)[label]], *notes),
+    ]
 
 
 def _side_effect(trade_off: TradeOff, span: Span) -> Cell:

@@ -283,6 +283,8 @@ def test_an_audit_does_not_replace_that_of_another_folder_of_the_same_name(world
     assert Path(kept.folder, "results", "images.json").read_bytes() == before
     assert rows_of(audit(first, judges=["vit"]).results[0]) == rows_of(kept.results[0])
     assert audit(second, judges=["vit"], name="second").folder == "runs/second"
+    with pytest.raises(EvenhandError, match="--name 'a/b' contains a slash; name the run folder with --out"):
+        audit(second, judges=["vit"], name="a/b")
     replaced = audit(second, judges=["vit"], out=Path("runs/images"))
     assert rows_of(replaced.results[0]) != rows_of(kept.results[0])
 

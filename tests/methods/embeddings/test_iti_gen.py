@@ -98,7 +98,8 @@ class Recording(Learner):
         self.method, self.groups = method, {"gender": (0, 1, 0, 1), "age": (0, 0, 1, 1)}
         self.tokens = {name: torch.zeros(2, 3, 4) for name in self.groups}
         self.images, self.seen = torch.zeros(4, 2, 5), []
-        self.task = SimpleNamespace(rng=np.random.default_rng(0))
+        unet = SimpleNamespace(dtype=torch.float32)
+        self.task = SimpleNamespace(rng=np.random.default_rng(0), model=SimpleNamespace(unet=unet))
 
     def loss(self, attribute, batch):
         self.seen.append((attribute, batch.tolist()))

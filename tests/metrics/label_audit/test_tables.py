@@ -5,6 +5,7 @@ import pytest
 from helpers.label_frames import wide
 
 from evenhand.bench.errors import EvenhandError
+from evenhand.metrics import audit_labels
 from evenhand.metrics.label_audit.tables import (
     Columns,
     check_columns,
@@ -77,3 +78,17 @@ def test_seeds_must_be_whole_numbers():
 
 def test_numeric_columns_are_kept_for_metrics_of_images():
     assert image_table(wide().assign(alignment=25.0), COLUMNS)["alignment"].eq(25).all()
+
+
+def test_what_is_no_data_frame_or_has_a_column_twice_is_refused():
+    rows = wide().to_dict("records")
+    with pytest.raises(EvenhandError, match="the frame is of type list; pass a pandas data frame"):
+        audit_labels(rows, concept="prompt", attributes=["gender"])
+    twice = wide().rename(columns={"race": "gender"})
+    with pytest.raises(EvenhandError, match="the frame has several columns 'gender'; rename or drop"):
+        audit_labels(twice, concept="prompt", attributes=["gender"])
+
+
+def test_one_attribute_is_given_as_a_list():
+    with pytest.raises(EvenhandError, match=r"one name; pass a list: attributes=\['gender'\]"):
+        audit_labels(wide(), concept="prompt", attributes="gender")

@@ -1,8 +1,8 @@
-"""Commands in backticks become code elements; everything else is escaped."""
+"""Commands in backticks become code elements, labels may break; everything else is escaped."""
 
 from markupsafe import Markup
 
-from evenhand.reports.components.inline_code import with_code
+from evenhand.reports.components.inline_code import breakable, with_code
 
 
 def test_every_part_between_backticks_is_code():
@@ -17,3 +17,11 @@ def test_elements_are_escaped_inside_and_outside_of_code():
     found = with_code('<img onerror=x> `<script>` & "quoted"')
     assert "<img" not in found and "<script" not in found
     assert "<code>&lt;script&gt;</code>" in found and "&amp;" in found and "&#34;quoted&#34;" in found
+
+
+def test_a_label_may_break_between_its_parameters_and_a_number_may_not():
+    assert breakable('mist:keep=["a","b"],scope=joint') == (
+        "mist:<wbr>keep=[&#34;a&#34;,<wbr>&#34;b&#34;],<wbr>scope=joint"
+    )
+    assert breakable("n 1,029, <b>") == "n 1,029, &lt;b&gt;"
+    assert breakable(Markup("<code>a,b</code>")) == "<code>a,b</code>"

@@ -3,9 +3,7 @@
 import base64
 import hashlib
 
-from markupsafe import Markup
-
-from evenhand.reports.components.page import asset, breakable, policy
+from evenhand.reports.components.page import asset, policy
 
 
 def test_policy_names_scripts_by_their_hashes():
@@ -22,11 +20,3 @@ def test_script_has_no_address_and_builds_no_html_from_text():
     assert not {
         word for word in ("innerHTML", "insertAdjacentHTML", "eval(", "document.write") if word in script
     }
-
-
-def test_a_label_may_break_between_its_parameters_and_a_number_may_not():
-    assert breakable('mist:keep=["a","b"],scope=joint') == (
-        "mist:<wbr>keep=[&#34;a&#34;,<wbr>&#34;b&#34;],<wbr>scope=joint"
-    )
-    assert breakable("n 1,029, <b>") == "n 1,029, &lt;b&gt;"
-    assert breakable(Markup("<code>a,b</code>")) == "<code>a,b</code>"
