@@ -12,6 +12,7 @@ occupations' deviation ratios without the bias of a finite sample.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ import typer
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.leaderboard.entries import read_entries
+from evenhand.bench.leaderboard.fits import distance_of, median_fit
 from evenhand.bench.parsing.marked_page import fill
 from evenhand.bench.policy.gates import status_of
 from evenhand.bench.results.entry import Entry
@@ -56,7 +58,7 @@ CLAIM = ("claim", "scope", "over")
 """Columns that identify a row of the claims."""
 
 Labels = Mapping[str, Reading]
-"""Label of a method to its result."""
+"""Label of a row to its result."""
 
 
 def relative_effect(method: Span, base: Span, difference: Span) -> Span:
@@ -199,7 +201,7 @@ def claims(
     kept = {tuple(row[name] for name in CLAIM): row for row in known}
     rows = []
     for claim in data().claim:
-        found = {one.spec.method.label: Reading.of(one) for one in results[claim.results]}
+        found = {one.spec.method.row: Reading.of(one) for one in results[claim.results]}
         for scope in SCOPES:
             for other in claim.over:
                 place = (claim.name, scope, other)
@@ -288,11 +290,15 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def joint_results(entries: Iterable[Entry]) -> list[Result]:
-    """The published results on the latest version of ``mini`` that has one of MIST."""
+    """The median fits of the published rows on the latest version of ``mini`` that has one of MIST."""
     found = [entry.result for entry in entries if entry.result.spec.suite == "mini"]
     versions = [result.spec.suite_version for result in found if result.spec.method.name == "mist"]
     latest = max(versions, key=int, default="")
-    return [result for result in found if result.spec.suite_version == latest]
+    mine = [result for result in found if result.spec.suite_version == latest]
+    key, fits = primary_key(list(map(Reading.of, mine))), defaultdict[str, list[Result]](list)
+    for result in mine:
+        fits[result.spec.method.row].append(result)
+    return [row[median_fit([distance_of(result, key) for result in row])] for row in fits.values()]
 
 
 def main(

@@ -8,6 +8,7 @@ from helpers.paths import ROOT
 from helpers.report import a_result
 
 from evenhand.bench.leaderboard.entries import read_entries
+from evenhand.bench.results.lookup import Reading, primary_key
 from evenhand.bench.results.result import ComparisonRow, Search, Timing
 from evenhand.bench.studies.reproduction import (
     EFFORT,
@@ -221,6 +222,20 @@ def test_joint_results_are_of_one_version_that_has_mist():
     found = joint_results(read_entries(ROOT / "reports" / "entries")[0].values())
     assert len({result.spec.suite_version for result in found}) == 1
     assert "mist" in {result.spec.method.name for result in found}
+
+
+def test_joint_results_are_those_of_the_median_fit():
+    entries = read_entries(ROOT / "reports" / "entries")[0].values()
+    found = {result.spec.method.row: result for result in joint_results(entries)}
+    fits = [
+        entry.result
+        for entry in entries
+        if entry.result.spec.method.row == "time" and entry.result.spec.suite_version == "2"
+    ]
+    key = primary_key([Reading.of(one) for one in fits])
+    assert len(fits) == 3 and key.attributes == PRIMARY
+    _, median, _ = sorted(fits, key=lambda one: Reading.of(one).at(key).value)
+    assert found["time"].spec.method.label == median.spec.method.label
 
 
 def test_the_suite_balances_gender_alone_and_tunes_on_other_occupations():
