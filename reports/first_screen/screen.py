@@ -14,8 +14,8 @@ from evenhand.reports.first_screen.strip import Strip, first_strip
 PERCEIVED = "“Perceived” is what a classifier takes an image to show; nobody’s identity is measured."
 
 AGAINST_BASELINE = (
-    "✓ proven, ? not proven with this many images, ✗ the opposite is proven. Small: the number that decides, "
-    "as a change against the baseline, with its 95% interval or, for a gate, one-sided 95% bounds."
+    "✓ proven, ? not proven with this many images, ✗ the opposite is proven. Small: the change against the "
+    "baseline that decides, with its 95% interval (gates: one-sided)."
 )
 
 ALONE = (
@@ -23,7 +23,7 @@ ALONE = (
     "with its 95% interval."
 )
 
-MATCHING_PAIRS = "Matching pairs: how often two images of one concept show the same group."
+MATCHING_PAIRS = "Matching pairs: two images of a concept show the same group."
 
 MANY = 7
 """From this many lines on, the marks scroll in a frame on a wide screen, so that all else stays in view."""
