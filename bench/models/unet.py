@@ -20,6 +20,7 @@ from evenhand.bench.models.pipelines import check_pipeline, check_u_net
 from evenhand.bench.models.text_states import changed_rows, prepare
 from evenhand.methods.base import Cell, Images, Method, TextStates
 from evenhand.methods.hooks import RowChange, Site
+from evenhand.methods.shared.training import signal_and_noise
 
 CACHED_TEXTS = 1024
 """Number of texts whose states are kept: 0.2 GB for Stable Diffusion 1.x in ``float32``, 0.6 GB for SDXL."""
@@ -267,10 +268,8 @@ class UNetModel(Model):
         ).sample
         if self.scheduler.config.prediction_type != "v_prediction":
             return output
-        signal = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
-        # Rounded last: in bfloat16, 1 - abar would be 0 at the first timesteps.
-        root, noise_root = signal.sqrt().to(latents.dtype), (1 - signal).sqrt().to(latents.dtype)
-        return root * output + noise_root * latents
+        signal, level = signal_and_noise(self.alphas_cumprod[timesteps], latents.dtype)
+        return signal * output + level * latents
 
     def conditioning(self, text: TextStates, *, height: int, width: int) -> dict[str, Tensor]:
         """Pooled text embedding and image size for SDXL; empty for the other families."""

@@ -81,7 +81,7 @@ def _check_distinct(items: Sequence[Item]) -> None:
     seen: set[tuple[str, int]] = set()
     for item in items:
         if item.seed_index:
-            continue  # Entries that share an image of a prompt share its first one.
+            continue  # Entries that share images of a prompt share its first image, too.
         if (item.prompt.text, item.seed) in seen:
             raise EvenhandError(
                 f"two entries of [[prompts]] use prompt {item.prompt.text[:60]!r} with the same noise, so "

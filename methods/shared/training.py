@@ -33,7 +33,7 @@ from evenhand.methods.services import Checkpoint
 _log = logging.getLogger(__name__)
 
 _SMALLEST_SCALE = 2.0**-10
-"""Scale of the loss at which gradients that overflow are not taken for large, but for not finite."""
+"""Smallest scale of the loss; gradients that overflow even below it are not finite at any scale."""
 
 
 @contextmanager
@@ -61,10 +61,15 @@ def random_timesteps(rng: np.random.Generator, count: int, model: EditableModel)
 
 def noised(model: EditableModel, latents: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
     """``sqrt(abar_t) x + sqrt(1 - abar_t) eps``; latents and noise ``(n, c, h, w)``, timesteps ``(n,)``."""
-    signal = model.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    signal, level = signal_and_noise(model.alphas_cumprod[timesteps], latents.dtype)
+    return signal * latents + level * noise
+
+
+def signal_and_noise(alphas_cumprod: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """``sqrt(abar)`` and ``sqrt(1 - abar)`` ``(n, 1, 1, 1)`` of values ``(n,)`` of the noise schedule."""
+    bars = alphas_cumprod.view(-1, 1, 1, 1)
     # Rounded last: in bfloat16, 1 - abar would be 0 at the first timesteps.
-    root, noise_root = signal.sqrt().to(latents.dtype), (1 - signal).sqrt().to(latents.dtype)
-    return root * latents + noise_root * noise
+    return bars.sqrt().to(dtype), (1 - bars).sqrt().to(dtype)
 
 
 class Stateful(Protocol):

@@ -200,11 +200,11 @@ def image_table(frame: pd.DataFrame, columns: Columns) -> pd.DataFrame:
 
 
 def check_columns(frame: pd.DataFrame, columns: Columns, *, what: str = "the frame") -> None:
-    """Check that a frame has these columns, and rows, and says of every row what the row is about.
+    """Check that a frame has these columns and rows, and that every row says what it is about.
 
     Raises:
-        EvenhandError: It is no data frame, a column is missing or twice there, the frame is empty, or a
-            concept, method, image or judge is.
+        EvenhandError: It is not a data frame, a column is missing or not unique, the frame has no rows, or
+            the concept, method, image or judge of a row is empty.
     """
     if not isinstance(frame, pd.DataFrame):
         raise EvenhandError(
