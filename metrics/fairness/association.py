@@ -103,7 +103,8 @@ def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
 
     Occupations are weighted by their images. The value has no direction. ``O`` and ``K`` are the numbers of
     occupations and groups of the table, drawn or not, so a group that is never drawn does not raise the
-    value. ``nan`` where fewer than two occupations or two groups are drawn.
+    value. ``nan`` where fewer than two occupations or two groups are drawn, and, with the correction,
+    where there are no more images than occupations or groups.
 
     Args:
         table: ``(O, K)`` counts.
@@ -120,7 +121,7 @@ def cramers_v(table: ArrayLike, *, corrected: bool = False) -> float:
     # Chance adds to the cells that are drawn only.
     phi2 = max(0.0, phi2 - (drawn.shape[0] - 1) * (drawn.shape[1] - 1) / (n - 1))
     smaller = min(size - (size - 1) ** 2 / (n - 1) for size in sizes)
-    return float(np.sqrt(phi2 / (smaller - 1)))
+    return float(np.sqrt(phi2 / (smaller - 1))) if smaller > 1 else float("nan")
 
 
 class Relation(NamedTuple):

@@ -65,8 +65,10 @@ def vendi_at_equal_n(
         n: Size of the subsamples; by default the size of the smallest group.
 
     Raises:
-        EvenhandError: A group has fewer than ``n`` images, or fewer than two.
+        EvenhandError: There is no group, or one has fewer than ``n`` images, or fewer than two.
     """
+    if not groups:
+        raise EvenhandError("Vendi score: no group is given; give the vectors of at least one")
     smallest = min(groups, key=lambda name: len(groups[name]))
     size = len(groups[smallest]) if n is None else n
     if size < 2 or len(groups[smallest]) < size:

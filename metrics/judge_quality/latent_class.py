@@ -49,7 +49,7 @@ class LatentClasses:
 
     Attributes:
         posteriors: ``(N, K)`` probability of each true class for each item; rows sum to 1.
-        shares: ``(P, K)`` shares of the classes in each population.
+        shares: ``(P, K)`` shares of the classes in each population, in the order of the populations' codes.
         errors: ``(J, K, L)`` probability of each label of each rater given the true class.
         log_likelihood: Natural logarithm of the likelihood of all labels.
         steps: EM steps of the best start.
@@ -99,7 +99,7 @@ def dawid_skene(
         classes: Number of true classes ``K``; label ``k`` is correct for class ``k``.
         choices: Number of possible labels ``L >= K``; ``K`` if ``None``. Use more than ``K`` for informative
             abstention.
-        populations: ``(N,)`` population of each item, from 0; one population if ``None``.
+        populations: ``(N,)`` code of each item's population; one population if ``None``.
         anchors: ``(N,)`` known class of each item, :data:`MISSING` where unknown; known classes stay fixed.
         smoothing: Pseudo-count ``beta``.
         starts: Random starts in addition to the start from the votes.
@@ -169,7 +169,7 @@ class _Patterns:
         if not (given != MISSING).any():
             raise EvenhandError("latent class model: all labels are missing; give at least 1 label")
         n = len(given)
-        population = np.zeros(n, np.int64) if populations is None else np.asarray(populations, np.int64)
+        population = np.zeros(n, np.int64) if populations is None else _numbered(populations)
         known = np.full(n, MISSING) if anchors is None else np.asarray(anchors, np.int64)
         _check(known, "anchor", classes)
         rows = np.column_stack([given, population, known])
@@ -202,6 +202,11 @@ class _Patterns:
         return np.asarray(self.answers[..., None] == np.arange(self.choices), float)
 
 
+def _numbered(populations: ArrayLike) -> NDArray[np.int64]:
+    """The populations that occur, numbered from 0: one without items has no shares."""
+    return np.unique(np.asarray(populations, np.int64), return_inverse=True)[1].ravel()
+
+
 def _check(codes: NDArray[np.int64], what: str, limit: int) -> None:
     wrong = codes[(codes < MISSING) | (codes >= limit)]
     if len(wrong):
@@ -221,7 +226,7 @@ def _climb(data: _Patterns, start: FloatArray, *, smoothing: float) -> LatentCla
         likelihood = logsumexp(joint, axis=1)
         posteriors = np.exp(joint - likelihood[:, None])
         total = float(data.counts @ likelihood)
-        converged = abs(total - last) < TOLERANCE * abs(total)
+        converged = abs(total - last) <= TOLERANCE * abs(total)
         last, steps = total, steps + 1
     return LatentClasses(posteriors, shares, errors, last, steps, converged)
 

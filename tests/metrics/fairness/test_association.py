@@ -86,6 +86,12 @@ def test_cramers_v_needs_two_occupations_and_two_groups_with_images(corrected):
         assert np.isnan(a.cramers_v(table, corrected=corrected))
 
 
+def test_corrected_cramers_v_of_too_few_images_is_missing():
+    assert np.isnan(a.cramers_v([[1, 0], [0, 1]], corrected=True))
+    assert np.isnan(a.cramers_v([[1, 0], [0, 1], [1, 0]], corrected=True))
+    assert a.cramers_v([[2, 0], [0, 2]], corrected=True) == 1
+
+
 def test_a_group_that_is_never_drawn_counts_among_the_groups_of_cramers_v():
     drawn = np.array([[20, 0], [0, 20], [15, 5]])
     with_missing = np.column_stack([drawn, np.zeros(3)])

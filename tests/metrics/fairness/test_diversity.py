@@ -54,6 +54,11 @@ def test_groups_of_unequal_size_are_compared_at_equal_n():
         d.homogenisation({"few": few}, reference="some", rng=rng())
 
 
+def test_vendi_scores_of_no_group_are_an_error():
+    with pytest.raises(EvenhandError, match="no group is given"):
+        d.vendi_at_equal_n({}, rng=rng())
+
+
 def test_mean_pairwise_averages_over_all_pairs():
     vectors = cloud(np.ones(6), 7)
     found = d.mean_pairwise(list(vectors), lambda a, b: 1 - a @ b)

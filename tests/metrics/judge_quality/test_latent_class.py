@@ -133,6 +133,22 @@ def test_two_judges_and_two_populations_identify_the_model():
     assert np.abs(fit.errors - JUDGES[:2]).max() < 0.05
 
 
+def test_populations_may_have_any_codes(generated):
+    population = np.arange(len(generated)) % 2
+    fits = [
+        dawid_skene(generated, classes=3, populations=codes, starts=1)
+        for codes in (population, 3 * population)
+    ]
+    assert fits[1].converged
+    np.testing.assert_array_equal(fits[1].shares, fits[0].shares)
+    np.testing.assert_array_equal(fits[1].posteriors, fits[0].posteriors)
+
+
+def test_a_fit_that_explains_every_label_converges():
+    fit = dawid_skene(np.zeros((4, 2), int), classes=2, smoothing=0, starts=0)
+    assert fit.log_likelihood == pytest.approx(0, abs=1e-12) and fit.converged
+
+
 def test_anchors_stay_fixed_and_determine_the_class_order():
     truth, said = simulated(np.random.default_rng(6), [0.4, 0.6], JUDGES[:3], 400)
     known = np.where(np.arange(400) < 50, truth, MISSING)
