@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evenhand.bench.registry.method_spec import load_method
     from evenhand.bench.results.result import Result
     from evenhand.bench.run import evaluate
-    from evenhand.bench.storage.run_folder import load_run
+    from evenhand.bench.storage.stored_run import load_run
     from evenhand.bench.suites.suite import load_suite
 
     load_result = Result.load
@@ -44,7 +44,7 @@ _HOMES = {
     "load_method": "evenhand.bench.registry.method_spec:load_method",
     "load_model": "evenhand.bench.models.loading:load_model",
     "load_result": "evenhand.bench.results.result:Result.load",
-    "load_run": "evenhand.bench.storage.run_folder:load_run",
+    "load_run": "evenhand.bench.storage.stored_run:load_run",
     "load_suite": "evenhand.bench.suites.suite:load_suite",
     "pull_cache": "evenhand.bench.cache.pull:pull_cache",
     "push_cache": "evenhand.bench.cache.push:push_cache",

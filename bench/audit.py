@@ -40,8 +40,8 @@ from evenhand.bench.stages.measure import Evaluation
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.stages.write import Provenance, Subject, machine, result_of
 from evenhand.bench.storage.files import locked, write_atomically
-from evenhand.bench.storage.run_folder import RunFolder, load_run
-from evenhand.bench.storage.stored_run import StoredRun
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import StoredRun, load_run
 from evenhand.bench.storage.title_block import read_title_block
 from evenhand.bench.suites.audit_config import Audit, evaluation_config_for, relative_folder
 from evenhand.bench.suites.targets import UNIFORM

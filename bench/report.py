@@ -10,7 +10,8 @@ from evenhand.bench.results.result import Run
 from evenhand.bench.results.title_block import TitleBlock
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.frames import images_frame, labels_frame
-from evenhand.bench.storage.run_folder import TITLE_BLOCK_FILE, RunFolder, load_run
+from evenhand.bench.storage.run_folder import TITLE_BLOCK_FILE, RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.storage.title_block import keep_title_block
 from evenhand.reports.first_screen.lines import closing
 from evenhand.reports.first_screen.screen import is_compared

@@ -51,11 +51,10 @@ from evenhand.bench.storage.run_folder import (
     Phase,
     RunFolder,
     default_folder,
-    load_run,
     merged,
     previous_methods,
 )
-from evenhand.bench.storage.stored_run import StoredRun
+from evenhand.bench.storage.stored_run import StoredRun, load_run
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite
 from evenhand.methods.base import Intervention

@@ -28,7 +28,8 @@ from evenhand.bench.results.result import Result
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.files import locked
 from evenhand.bench.storage.fits import Fitted, read_fit
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.suites.suite import Suite
 from evenhand.metrics.statistics.paired_loss import LOOKS
 from evenhand.metrics.table import LABEL_COLUMNS

@@ -137,7 +137,7 @@ def submit(
     """
     from evenhand.bench.leaderboard.submit import pulled_rows
     from evenhand.bench.leaderboard.submit import submit as submit_run
-    from evenhand.bench.storage.run_folder import load_run
+    from evenhand.bench.storage.stored_run import load_run
 
     for path in submit_run(run, entries, address=address):
         typer.echo(f"entry: {path}")

@@ -76,7 +76,7 @@ def _write(run: Path, *, title_block: Path | None, open_report: bool, pdf: bool)
 def _check_files(run: Path) -> None:
     """Check what no report shows, so that nobody signs damaged files unseen."""
     from evenhand.bench.storage.fits import check_interventions
-    from evenhand.bench.storage.run_folder import load_run
+    from evenhand.bench.storage.stored_run import load_run
 
     check_interventions(run, [result.spec.method for result in load_run(run).results])
 

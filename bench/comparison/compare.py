@@ -22,7 +22,7 @@ from evenhand.bench.results.comparison import Comparison, Pair, Side
 from evenhand.bench.stages.measure import measure_plan, metrics_of
 from evenhand.bench.stages.write import measured_fields
 from evenhand.bench.storage.files import write_atomically
-from evenhand.bench.storage.run_folder import shown_images
+from evenhand.bench.storage.stored_run import shown_images
 from evenhand.metrics.estimation.paired import measure_pairs
 from evenhand.metrics.rows import Measurement
 from evenhand.reports.comparison.report import render_comparison

@@ -13,7 +13,8 @@ import pandas as pd
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.results.result import BASE, Result
 from evenhand.bench.stages.resources import load_confusion
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.suites.audit_config import Audit
 from evenhand.bench.suites.evaluation_config import EvaluationConfig
 from evenhand.bench.suites.suite import Suite
@@ -74,7 +75,7 @@ class Compared:
         Raises:
             EvenhandError: The run has no image table, or it lacks one of the methods.
         """
-        table = self.work.image_table.read()
+        table = self.work.image_table.read(whole=True)
         found = set(table["method"]) if len(table) else set()
         if lost := [method for method in self.results if method not in found]:
             raise EvenhandError(
@@ -89,7 +90,7 @@ class Compared:
         Raises:
             EvenhandError: The run has no label table.
         """
-        table = self.work.labels.read()
+        table = self.work.labels.read(whole=True)
         if not len(table):
             raise EvenhandError(f"{self.work.root}: run has no label table; run the same command again")
         current = table["judge_version"] == table["judge"].map(self.judges)

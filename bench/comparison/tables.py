@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evenhand.bench.comparison.runs import Compared
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.text import count, plural
+from evenhand.bench.storage.frames import stored_vectors
 
 PROMPT = ["kind", "concept", "prompt", "cell"]
 """Columns that must be equal for prompts of two runs to be the same."""
@@ -158,11 +159,7 @@ def _renamed(
 
 def _vectors(run: Compared, table: pd.DataFrame) -> Vectors:
     unrelated = set(table.loc[(table["kind"] == "unrelated") & (table["status"] == "ok"), "key"])
-    rows = run.work.vectors.read(whole=True) if unrelated else pd.DataFrame()
-    if not len(rows):
-        return {}
-    rows = rows[rows["key"].isin(unrelated)]
-    return dict(zip(rows["key"], rows["vector"], strict=True))
+    return stored_vectors(run.work, unrelated)
 
 
 def _stacked(frames: Sequence[pd.DataFrame], renamed: Sequence[Mapping[str, str]]) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from evenhand.bench.stages.resources import load_scorer
 from evenhand.bench.storage.files import folder_name
 from evenhand.bench.storage.fits import COST_FILE, stored_intervention
 from evenhand.bench.storage.images import ImageStore
-from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.suites.suite import Suite, read_suite
 from evenhand.bench.suites.variant import variant
 from evenhand.methods.base import Intervention

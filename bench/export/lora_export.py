@@ -17,7 +17,7 @@ from evenhand.bench.models.loading import list_models, open_sampler
 from evenhand.bench.models.single_file import is_checkpoint
 from evenhand.bench.models.unet import Model, UNetModel, as_unet_model
 from evenhand.bench.report import closing_lines
-from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.methods.base import Intervention
 from evenhand.metrics.vision.hub import hub_name
 

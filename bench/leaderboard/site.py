@@ -18,7 +18,7 @@ from evenhand.bench.results.entry import ENTRY_FILE, BoardRow, EntryImage
 from evenhand.bench.results.result import ErrorRow
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.files import write_atomically
-from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics.correction.judge_errors import judge_errors
 from evenhand.metrics.estimation.panel import PANEL

@@ -32,7 +32,9 @@ from evenhand.bench.results.entry import ENTRY_FILE, Entry, EntryFile, entry_nam
 from evenhand.bench.results.result import BASE, Result, Run
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.fits import fit_folder
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.frames import stored_vectors
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.metrics.estimation.panel import PANEL
 
 
@@ -179,17 +181,20 @@ class _Source:
     @cached_property
     def labels(self) -> pd.DataFrame:
         """The label table, without the panel's vote."""
-        rows = self.run_folder.labels.read()
+        rows = self.run_folder.labels.read(whole=True)
         return rows[rows["judge"] != PANEL]
 
     @cached_property
     def images(self) -> pd.DataFrame:
-        """The image table of all methods, with distances to the images of the baseline."""
-        vectors = self.run_folder.vectors.read()
-        by_key = dict(zip(vectors["key"], vectors["vector"], strict=True)) if len(vectors) else {}
-        return with_preservation(
-            self.run_folder.image_table.read(), by_key, taxonomy=self.known.evaluation_config.taxonomy
-        )
+        """The image table of all methods, with distances to the images of the baseline.
+
+        Raises:
+            EvenhandError: A table is missing or damaged, or lacks an image.
+        """
+        images, config = self.run_folder.image_table.read(whole=True), self.known.evaluation_config
+        unrelated = images[(images["kind"] == "unrelated") & (images["status"] == "ok")]
+        vectors = stored_vectors(self.run_folder, set(unrelated["key"])) if config.scorer else {}
+        return with_preservation(images, vectors, taxonomy=config.taxonomy)
 
     def _pixels(self, key: str) -> str:
         return pixel_hash(self._image(key))

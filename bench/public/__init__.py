@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evenhand.bench.registry.method_spec import load_method
     from evenhand.bench.results.result import Result
     from evenhand.bench.run import evaluate
-    from evenhand.bench.storage.run_folder import load_run
+    from evenhand.bench.storage.stored_run import load_run
     from evenhand.bench.suites.suite import load_suite
     from evenhand.metrics.label_audit.audit import audit_labels
 

@@ -1,10 +1,12 @@
-"""The images and labels of a run folder as data frames."""
+"""The images, labels and embeddings of a run folder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.image_facts import image_facts, voting_judges
@@ -93,6 +95,30 @@ def judged_tables(run_folder: RunFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
         )
     stated = labels["judge"].map(_judge_versions(map(Result.load, run_folder.result_paths())))
     return images, labels[stated.isna() | (labels["judge_version"] == stated)]
+
+
+def stored_vectors(run_folder: RunFolder, keys: Collection[str]) -> dict[str, NDArray[np.float32]]:
+    """Key to embedding of some images of a run with a scorer.
+
+    Args:
+        run_folder: The folder of the run.
+        keys: Keys of images that were generated.
+
+    Raises:
+        EvenhandError: The table of embeddings is missing or damaged, or lacks an image.
+    """
+    if not keys:
+        return {}
+    table = run_folder.vectors
+    table.check_finished()
+    rows = table.read(whole=True)
+    found = {key: vector for key, vector in zip(rows["key"], rows["vector"], strict=True) if key in keys}
+    if lost := sorted(set(keys) - found.keys()):
+        raise EvenhandError(
+            f"{table.path}: embedding of image {lost[0]} is missing; run the same `evenhand run` command "
+            "again"
+        )
+    return found
 
 
 def _judge_versions(results: Iterable[Result]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The folder of a run: its suite or audit, its layout, and reading it back."""
+"""The folder of a run: its suite or audit, and its layout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,14 +22,12 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.parsing.regular_file import read_regular
 from evenhand.bench.registry.entry_points import METHODS
 from evenhand.bench.registry.method_spec import MethodUse
-from evenhand.bench.results.result import BASE, ImageRow, Result, Timing
-from evenhand.bench.results.text import PANEL, UNDETERMINED
+from evenhand.bench.results.result import Result, Timing
 from evenhand.bench.results.title_block import TitleBlock
 from evenhand.bench.storage.files import folder_name, remove_temporary_files, write_atomically
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.log import LOG_FILE, logged
 from evenhand.bench.storage.manifest import MANIFEST_FILE, SIGNATURE_FILE
-from evenhand.bench.storage.stored_run import StoredRun, check_one_run
 from evenhand.bench.storage.tables import Table
 from evenhand.bench.storage.title_block import read_title_block
 from evenhand.bench.suites.audit_config import Audit, read_audit
@@ -59,9 +57,6 @@ MAX_ANCHOR_BYTES = 2**28
 
 MAX_TIMING_BYTES = 2**20
 """Maximum size of ``timing.json``; a method takes about 200 bytes."""
-
-SHOWN_PER_CONCEPT = 8
-"""Maximum number of images that a report shows per concept, kind and method."""
 
 
 @dataclass(frozen=True)
@@ -311,58 +306,6 @@ def _unlimited(suite: Suite) -> str:
     """Digest of the suite without the limits of its prompt sets."""
     uses = tuple(use.model_copy(update={"limit": 0}) for use in suite.prompts)
     return suite.model_copy(update={"prompts": uses}).digest()
-
-
-def load_run(folder: str | Path) -> StoredRun:
-    """Load a finished run, with everything that its report shows.
-
-    Raises:
-        EvenhandError: The folder is not a run, has no results yet, results are of several runs, or one of its
-            files is damaged or missing.
-    """
-    run_folder = RunFolder(Path(folder))
-    spec = run_folder.spec()
-    results = [Result.load(path) for path in run_folder.result_paths()]
-    if not results:
-        raise EvenhandError(f"{folder}: run has no results yet; run the same `evenhand run` command again")
-    check_one_run(results, run_folder.root, baseline=isinstance(spec, Suite))
-    results.sort(key=lambda r: (r.spec.method.label != BASE, r.spec.method.label))
-    timings = run_folder.timings()
-    return StoredRun(
-        folder=str(folder),
-        results=results,
-        timings=[timings[r.spec.method.label] for r in results if r.spec.method.label in timings],
-        # Do not trust folders in the table: images are always inside the run folder.
-        images=shown_images(
-            run_folder.image_table.read(whole=True).assign(folder=""),
-            run_folder.labels.read(compact=True, whole=True),
-        ),
-    )
-
-
-def shown_images(images: pd.DataFrame, labels: pd.DataFrame) -> list[ImageRow]:
-    """The first images of every method, kind and concept, with the labels of the panel.
-
-    Args:
-        images: The image table.
-        labels: The label table.
-    """
-    if not len(images) or not len(labels):
-        return []
-    images = images[images["path"] != ""].sort_values(["method", "seed_index", "prompt_id"])
-    place = images.groupby(["method", "kind", "concept"], sort=False, dropna=False).cumcount()
-    # Of a million images, rows become Python objects only for the few that are shown.
-    images = images[place < SHOWN_PER_CONCEPT]
-    panel = labels[(labels["judge"] == PANEL) & labels["key"].isin(set(images["key"]))]
-    perceived: dict[str, dict[str, str]] = {}
-    for key, attribute, label in zip(panel["key"], panel["attribute"], panel["label"], strict=True):
-        perceived.setdefault(key, {})[attribute] = label or UNDETERMINED
-    return [_image_row(row, perceived.get(row["key"], {})) for row in images.to_dict("records")]
-
-
-def _image_row(row: Mapping[Hashable, object], labels: dict[str, str]) -> ImageRow:
-    known = {name: row[name] for name in ImageRow.model_fields if name in row}
-    return ImageRow.model_validate(known | {"labels": labels})
 
 
 def merged(images: pd.DataFrame, table: Table) -> pd.DataFrame:

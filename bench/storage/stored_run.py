@@ -1,20 +1,28 @@
-"""A run with its folder: its tables as data frames, and its images and charts in a notebook."""
+"""A finished run, read back from its folder: its results, tables, images and charts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import pandas as pd
+
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.results.result import BASE, Result, Run
+from evenhand.bench.results.result import BASE, ImageRow, Result, Run
 from evenhand.bench.results.summary import summary
+from evenhand.bench.results.text import PANEL, UNDETERMINED
+from evenhand.bench.storage.files import folder_name
+from evenhand.bench.storage.run_folder import SUITE_FILE, RunFolder, RunSpec
+from evenhand.bench.suites.suite import Suite
 
 if TYPE_CHECKING:
     import altair as alt
-    import pandas as pd
 
     from evenhand.reports.gallery.notebook import NotebookPage
+
+SHOWN_PER_CONCEPT = 8
+"""Maximum number of images that a report shows per concept, kind and method."""
 
 
 class StoredRun(Run):
@@ -39,7 +47,6 @@ class StoredRun(Run):
             EvenhandError: A table of the run cannot be read.
         """
         from evenhand.bench.storage.frames import images_frame
-        from evenhand.bench.storage.run_folder import RunFolder
 
         return images_frame(RunFolder(Path(self.folder)), self.results, self.labels_frame())
 
@@ -55,14 +62,11 @@ class StoredRun(Run):
             EvenhandError: The label table cannot be read.
         """
         from evenhand.bench.storage.frames import labels_frame
-        from evenhand.bench.storage.run_folder import RunFolder
 
         return labels_frame(RunFolder(Path(self.folder)), self.results)
 
     def table(self) -> pd.DataFrame:
         """The table at the end of a run as a data frame of texts, one row per method."""
-        import pandas as pd
-
         columns, rows = summary(self.results)
         return pd.DataFrame(rows, columns=columns).set_index("method")
 
@@ -99,25 +103,87 @@ class StoredRun(Run):
         )
 
 
-def check_one_run(results: Sequence[Result], folder: Path, *, baseline: bool) -> None:
-    """Check that results are of one run.
-
-    Args:
-        results: The results in a folder; at least one.
-        folder: The folder of the run.
-        baseline: Whether the run has a baseline.
+def load_run(folder: str | Path) -> StoredRun:
+    """Load a finished run, with everything that its report shows.
 
     Raises:
-        EvenhandError: The result of the baseline is missing, or results are of different suites.
+        EvenhandError: The folder is not a run, has no results yet, results are of several runs, or one of its
+            files is damaged or missing.
     """
-    labels = [result.spec.method.label for result in results]
-    if baseline and BASE not in labels:
-        raise EvenhandError(
-            f"{folder}: result of the baseline is missing; run the same `evenhand run` command again"
-        )
-    for label, result in zip(labels, results, strict=True):
-        if result.spec.suite_digest != results[0].spec.suite_digest:
+    run_folder = RunFolder(Path(folder))
+    spec = run_folder.spec()
+    results = {path: Result.load(path) for path in run_folder.result_paths()}
+    if not results:
+        raise EvenhandError(f"{folder}: run has no results yet; run the same `evenhand run` command again")
+    _check_one_run(results, run_folder, spec)
+    images, labels = run_folder.image_table, run_folder.labels
+    for table in (images, labels):
+        table.check_finished()
+    timings = run_folder.timings()
+    ordered = sorted(results.values(), key=lambda r: (r.spec.method.label != BASE, r.spec.method.label))
+    return StoredRun(
+        folder=str(folder),
+        results=ordered,
+        timings=[timings[r.spec.method.label] for r in ordered if r.spec.method.label in timings],
+        # Do not trust folders in the table: images are always inside the run folder.
+        images=shown_images(images.read(whole=True).assign(folder=""), labels.read(compact=True, whole=True)),
+    )
+
+
+def _check_one_run(results: Mapping[Path, Result], run_folder: RunFolder, spec: RunSpec) -> None:
+    """Check that results are those of the run of this folder, each in its own file.
+
+    Raises:
+        EvenhandError: A result is in the file of another method, the result of the baseline is missing, or
+            results are of different suites or of another one than that of the folder.
+    """
+    root = run_folder.root
+    labels = {path: result.spec.method.label for path, result in results.items()}
+    for path, label in labels.items():
+        if path.name != (name := f"{folder_name(label)}.json"):
             raise EvenhandError(
-                f"{folder}: results of {labels[0]!r} and {label!r} are of different suites; remove the one "
+                f"{path}: result of {label!r} must be in the file {name}; remove {path.name}, and run the "
+                "same `evenhand run` or `evenhand audit` command again"
+            )
+    if isinstance(spec, Suite) and BASE not in labels.values():
+        raise EvenhandError(
+            f"{root}: result of the baseline is missing; run the same `evenhand run` command again"
+        )
+    digests = {labels[path]: result.spec.suite_digest for path, result in results.items()}
+    first, *others = digests
+    for other in others:
+        if digests[other] != digests[first]:
+            raise EvenhandError(
+                f"{root}: results of {first!r} and {other!r} are of different suites; remove the one "
                 "that is of another run, and use `evenhand compare` for methods of several runs"
             )
+    if isinstance(spec, Suite) and digests[first] != spec.digest():
+        raise EvenhandError(
+            f"{root / SUITE_FILE}: suite is not the one of the results in the folder; remove the file and "
+            "run the same `evenhand run` command again"
+        )
+
+
+def shown_images(images: pd.DataFrame, labels: pd.DataFrame) -> list[ImageRow]:
+    """The first images of every method, kind and concept, with the labels of the panel.
+
+    Args:
+        images: The image table.
+        labels: The label table.
+    """
+    if not len(images) or not len(labels):
+        return []
+    images = images[images["path"] != ""].sort_values(["method", "seed_index", "prompt_id"])
+    place = images.groupby(["method", "kind", "concept"], sort=False, dropna=False).cumcount()
+    # Of a million images, rows become Python objects only for the few that are shown.
+    images = images[place < SHOWN_PER_CONCEPT]
+    panel = labels[(labels["judge"] == PANEL) & labels["key"].isin(set(images["key"]))]
+    perceived: dict[str, dict[str, str]] = {}
+    for key, attribute, label in zip(panel["key"], panel["attribute"], panel["label"], strict=True):
+        perceived.setdefault(key, {})[attribute] = label or UNDETERMINED
+    return [_image_row(row, perceived.get(row["key"], {})) for row in images.to_dict("records")]
+
+
+def _image_row(row: Mapping[Hashable, object], labels: dict[str, str]) -> ImageRow:
+    known = {name: row[name] for name in ImageRow.model_fields if name in row}
+    return ImageRow.model_validate(known | {"labels": labels})

@@ -37,6 +37,8 @@ _MAX_BYTES = 2**33
 _MAGIC = b"PAR1"
 """The last bytes of every Parquet file."""
 
+_REGENERATE = "run the same `evenhand run` or `evenhand audit` command again, which regenerates"
+
 
 class Table:
     """A Parquet table written in parts: ``tables/<name>/part-*.parquet``, then one ``<name>.parquet``.
@@ -84,6 +86,15 @@ class Table:
         # Otherwise Arrow keeps the memory of all columns as they were read: 0.4 GB for a million labels.
         pyarrow.default_memory_pool().release_unused()
         return rows.drop_duplicates(self.keys, ignore_index=True)
+
+    def check_finished(self) -> None:
+        """Check that the finished table exists; without it, :meth:`read` returns the rows of the parts only.
+
+        Raises:
+            EvenhandError: It does not.
+        """
+        if not self.path.is_file():
+            raise EvenhandError(f"{self.path}: table is missing; {_REGENERATE} its rows")
 
     def finish(self, rows: pd.DataFrame) -> None:
         """Write the finished table, sorted by keys, and remove the parts it replaces."""
@@ -138,10 +149,7 @@ def _read(path: Path, *, keys: list[str], keys_only: bool, whole: bool) -> pyarr
     except (pyarrow.ArrowException, OSError) as fault:
         _log.info("%s: %r", path, fault)
     if whole:
-        raise EvenhandError(
-            f"{path}: table is truncated or altered; run the same `evenhand run` or `evenhand audit` command "
-            "again, which regenerates its rows"
-        )
+        raise EvenhandError(f"{path}: table is truncated or altered; {_REGENERATE} its rows")
     _log.warning("%s: table is truncated or altered; its rows are regenerated", path)
     return None
 

@@ -28,7 +28,7 @@ from evenhand.bench.policy.gates import status_of
 from evenhand.bench.results.entry import Entry
 from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, primary_key
 from evenhand.bench.results.result import BASE, ComparisonRow, EstimateRow, LossRow, Result, Timing
-from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.studies.published_effects import Claim, Published, data, figures, how, protocol_of
 from evenhand.bench.studies.reproduction_page import NOT_RUN, SCOPES, VERDICTS, parts
 from evenhand.metrics.statistics.ratios import Span, ratio

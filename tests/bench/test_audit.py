@@ -18,7 +18,8 @@ from evenhand.bench.registry.judge_spec import load_judge
 from evenhand.bench.results.result import Result
 from evenhand.bench.stages.label import alignment
 from evenhand.bench.stages.resources import load_scorer
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.suites.suite import load_suite
 from evenhand.metrics import catalog
 from evenhand.metrics.estimation.anchors import confusion_from_anchors

@@ -5,7 +5,8 @@ from helpers.stored_run import a_stored_run
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.report import closing_lines, write_report
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.suites.suite import load_suite
 from evenhand.reports.gallery.page import CHUNKS, PAGE
 

@@ -11,7 +11,8 @@ from helpers.tiny import tiny_run
 
 from evenhand.bench import evaluate
 from evenhand.bench.stages.loop_images import LoopImages
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,8 @@ from evenhand.bench.results.result import Result
 from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.files import locked
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.storage.title_block import read_title_block
 from evenhand.bench.suites.audit_config import read_audit
 from evenhand.bench.suites.suite import read_suite

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from helpers.report import ATTRIBUTES, JUDGES, a_result
 
-from evenhand.bench.storage.run_folder import RunFolder, load_run
-from evenhand.bench.storage.stored_run import StoredRun
-from evenhand.bench.suites.suite import load_suite
+from evenhand.bench.results.result import Result
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import StoredRun, load_run
+from evenhand.bench.suites.suite import Suite, load_suite
 
 METHODS = ("base", "mist", "uce")
 CONCEPTS = ("nurse", "CEO")
@@ -42,10 +43,10 @@ def a_stored_run(
     """
     folder.mkdir(exist_ok=True)
     run_folder = RunFolder(folder)
-    run_folder.initialize(load_suite("mini-quick"))
-    run_folder.write_results(
-        [a_result(label, concepts=concepts, of=min(len(methods), 9)) for label in methods]
-    )
+    suite = load_suite("mini-quick")
+    run_folder.initialize(suite)
+    results = [a_result(label, concepts=concepts, of=min(len(methods), 9)) for label in methods]
+    run_folder.write_results(of_suite(results, suite))
     rows = [row for method in methods for row in _images(method, concepts, seeds)]
     rng = np.random.default_rng(0)
     for row in rows:
@@ -55,6 +56,12 @@ def a_stored_run(
     answers = [answer for row in rows for answer in _answers(row, methods, concepts)]
     run_folder.labels.finish(pd.DataFrame(answers))
     return load_run(folder)
+
+
+def of_suite(results: Sequence[Result], suite: Suite) -> list[Result]:
+    """The results as those of a run of ``suite``."""
+    changed = {"suite_digest": suite.digest()}
+    return [result.model_copy(update={"spec": result.spec.model_copy(update=changed)}) for result in results]
 
 
 def _images(method: str, concepts: Sequence[str], seeds: int) -> list[dict]:

@@ -13,6 +13,7 @@ from helpers.hostile_cases import CASES, ENTRY, FAMILIES, READERS, used
 from helpers.humans import a_run
 from helpers.paths import ROOT, TINY
 from helpers.report import a_result
+from helpers.stored_run import of_suite
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.fetching.planned_images import plan
@@ -20,8 +21,10 @@ from evenhand.bench.leaderboard.entries import load_entry
 from evenhand.bench.results.result import Result
 from evenhand.bench.stages.resources import load_confusion
 from evenhand.bench.storage.images import ImageStore
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.storage.tables import Table
+from evenhand.bench.suites.suite import read_suite
 
 
 @pytest.mark.parametrize("kind", NOT_FILES)
@@ -60,7 +63,7 @@ def finished(tmp_path_factory):
     a_run(folder, concepts=("nurse",))
     # Two concepts, so that the reports of the tests are short.
     results = [a_result(label, concepts=("nurse", "CEO")) for label in ("base", "uce")]
-    RunFolder(folder).write_results(results)
+    RunFolder(folder).write_results(of_suite(results, read_suite(folder / "suite.toml")))
     rows = [{"method": "base", "machine": "a", "generate_seconds": 2.5}]
     (folder / "timing.json").write_text(json.dumps(rows))
     # Nothing reads these two, so damage to them is harmless.

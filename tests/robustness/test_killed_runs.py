@@ -19,7 +19,7 @@ from helpers.faults import (
     whole_images,
 )
 
-from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.storage.stored_run import load_run
 
 pytestmark = pytest.mark.slow
 

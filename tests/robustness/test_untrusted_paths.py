@@ -13,7 +13,8 @@ from evenhand.bench.errors import EvenhandError
 from evenhand.bench.report import render_report
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.images import ImageStore
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.metrics.annotation.answers import check_answers
 from evenhand.metrics.annotation.readers import read_answers
 from evenhand.reports.components.downloads import write_csv

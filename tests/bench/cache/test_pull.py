@@ -35,7 +35,8 @@ from evenhand.bench.stages import measure
 from evenhand.bench.stages.generate import Drawing
 from evenhand.bench.stages.progress import Progress
 from evenhand.bench.storage.images import ImageStore, as_png, read_image
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.suites.variant import variant
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,8 @@ from statsmodels.stats.proportion import proportion_confint
 from evenhand.bench import compare
 from evenhand.bench.comparison.compare import CLAIMED
 from evenhand.bench.results.comparison import Comparison
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.reports.comparison.report import render_comparison
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,8 @@ from evenhand.bench.leaderboard.measure import published
 from evenhand.bench.leaderboard.submit import pulled_rows, submit
 from evenhand.bench.registry.method_spec import method_class
 from evenhand.bench.results.entry import MethodSource
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.methods.source_code import code_digest
 
 

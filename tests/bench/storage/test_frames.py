@@ -5,7 +5,7 @@ import pytest
 from helpers.stored_run import IMAGES, METHODS, a_stored_run
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.storage.frames import judged_tables
+from evenhand.bench.storage.frames import judged_tables, stored_vectors
 from evenhand.bench.storage.run_folder import RunFolder
 
 
@@ -84,6 +84,20 @@ def test_a_run_without_judged_images_cannot_be_analysed(tmp_path, table):
     (tmp_path / "tables" / f"{table}.parquet").unlink()
     with pytest.raises(EvenhandError, match="run has no judged images; run the same `evenhand run` command"):
         judged_tables(RunFolder(tmp_path))
+
+
+def test_embeddings_that_are_lost_are_not_left_out(tmp_path):
+    a_stored_run(tmp_path)
+    folder = RunFolder(tmp_path)
+    first, second = folder.image_table.read()["key"][:2]
+    with pytest.raises(EvenhandError, match=r"vectors\.parquet: table is missing; run the same"):
+        stored_vectors(folder, {first})
+    folder.vectors.finish(pd.DataFrame({"key": [first], "scorer": ["1"], "vector": [[0.6, 0.8]]}))
+    assert {key: list(vector) for key, vector in stored_vectors(folder, {first}).items()} == {
+        first: [0.6, 0.8]
+    }
+    with pytest.raises(EvenhandError, match=rf"embedding of image {second} is missing; run the same"):
+        stored_vectors(folder, {first, second})
 
 
 @pytest.mark.parametrize("column", ["key", "cell"])

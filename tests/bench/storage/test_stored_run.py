@@ -4,7 +4,8 @@ import pytest
 from helpers.stored_run import METHODS, a_stored_run
 
 from evenhand.bench.errors import EvenhandError
-from evenhand.bench.storage.run_folder import RunFolder, load_run
+from evenhand.bench.storage.run_folder import RunFolder
+from evenhand.bench.storage.stored_run import load_run
 
 
 @pytest.fixture(scope="module")
@@ -46,4 +47,33 @@ def test_results_of_several_suites_are_not_shown_as_one_run(tmp_path):
     copied = result.spec.model_copy(update={"suite_digest": "7f" * 32})
     RunFolder(tmp_path).write_results([result.model_copy(update={"spec": copied})])
     with pytest.raises(EvenhandError, match=r"'base' and 'mist' are of different suites; remove the one"):
+        load_run(tmp_path)
+
+
+def test_results_of_an_edited_suite_are_not_shown_as_those_of_the_suite(tmp_path):
+    a_stored_run(tmp_path)
+    path = tmp_path / "suite.toml"
+    path.write_text(path.read_text().replace("draws = 2000", "draws = 1999"))
+    with pytest.raises(EvenhandError, match=r"suite\.toml: suite is not the one of the results"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["copied", "renamed"])
+def test_a_result_in_the_file_of_another_method_is_refused(tmp_path, kept):
+    a_stored_run(tmp_path)
+    path = tmp_path / "results" / "mist.json"
+    path.with_name("mist-old.json").write_bytes(path.read_bytes())
+    if not kept:
+        path.unlink()
+    with pytest.raises(
+        EvenhandError, match=r"mist-old\.json: result of 'mist' must be in the file mist\.json; remove"
+    ):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("table", ["images", "labels"])
+def test_a_run_without_a_table_is_not_shown_as_one_without_images(tmp_path, table):
+    a_stored_run(tmp_path)
+    (tmp_path / "tables" / f"{table}.parquet").unlink()
+    with pytest.raises(EvenhandError, match=rf"{table}\.parquet: table is missing; run the same"):
         load_run(tmp_path)

@@ -14,7 +14,7 @@ from helpers.tuning import a_trial
 from evenhand.bench.errors import EvenhandError, NotInstalledError
 from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.stages.progress import Progress
-from evenhand.bench.storage.run_folder import load_run
+from evenhand.bench.storage.stored_run import load_run
 from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.bench.suites.suite import load_suite
 from evenhand.bench.suites.tuning_config import Lengthening, Screening

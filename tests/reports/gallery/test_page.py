@@ -109,7 +109,7 @@ def test_policy_allows_only_the_own_script(folder):
 
 
 def test_key_that_could_name_another_file_is_refused(folder):
-    from evenhand.bench.storage.run_folder import load_run
+    from evenhand.bench.storage.stored_run import load_run
 
     run = load_run(folder)
     images = run.images_frame().assign(key="../../etc/passwd")
