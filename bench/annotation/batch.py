@@ -14,12 +14,13 @@ from evenhand.bench.annotation.files import KEY_COLUMNS, image_id, key_folder
 from evenhand.bench.annotation.form import questions_of, version_of
 from evenhand.bench.annotation.sample import sample_by_kind, sample_by_method, strata_of, with_baseline
 from evenhand.bench.errors import EvenhandError
+from evenhand.bench.external_images.anchor_file import read_anchors
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.run_folder import RunFolder, RunSpec
 from evenhand.metrics.annotation.answers import ANSWER_COLUMNS, BETWEEN, CANNOT_TELL, CLOSED, OTHER
 from evenhand.metrics.annotation.readers import THUMBNAIL
 from evenhand.metrics.annotation.sampling import shuffled
-from evenhand.metrics.estimation.anchors import ANCHOR_COLUMNS, check_anchors
+from evenhand.metrics.estimation.anchors import check_anchors
 from evenhand.metrics.statistics.uncertainty import stream
 from evenhand.metrics.terms import format_cell
 from evenhand.reports.annotation.page import Form, Item, embed, write_page
@@ -111,23 +112,14 @@ def _gold(
     """A sample of the gold images: keys to attributes to labels."""
     if path is None:
         return {}
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, comment="#")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as fault:
-        raise EvenhandError(
-            f"{path}: gold labels cannot be read ({fault}); use a CSV {','.join(ANCHOR_COLUMNS)}"
-        ) from fault
+    keys = {key: key for key in run_folder.image_table.read(whole=True)["key"]}
+    table = read_anchors(path, keys=keys, taxonomy=suite.taxonomy, what="file of gold labels").table
     agreed = check_anchors(table, taxonomy=suite.taxonomy)
-    unknown_keys = sorted(set(agreed["key"]) - set(run_folder.image_table.read()["key"]))
-    if unknown_keys:
-        raise EvenhandError(
-            f"{path}: gold image {unknown_keys[0]!r} is not in run {run_folder.root}; remove it"
-        )
     count = max(1, round(SHARE * len(drawn)))
-    keys = sorted(rng.permutation(sorted(set(agreed["key"])))[:count])
+    chosen = sorted(rng.permutation(sorted(set(agreed["key"])))[:count])
     return {
         str(key): dict(zip(rows["attribute"], rows["label"], strict=True))
-        for key, rows in agreed[agreed["key"].isin(keys)].groupby("key", sort=True)
+        for key, rows in agreed[agreed["key"].isin(chosen)].groupby("key", sort=True)
     }
 
 

@@ -1,4 +1,4 @@
-"""Reads human labels of some images of an audit (anchors), with which the judges are corrected."""
+"""Reads human labels of some images (anchors), with which judges are corrected and annotators checked."""
 
 from __future__ import annotations
 
@@ -45,18 +45,25 @@ class Anchors:
         )
 
 
-def read_anchors(path: Path, *, keys: Mapping[str, str], taxonomy: Mapping[str, Sequence[str]]) -> Anchors:
+def read_anchors(
+    path: Path,
+    *,
+    keys: Mapping[str, str],
+    taxonomy: Mapping[str, Sequence[str]],
+    what: str = "anchor file",
+) -> Anchors:
     """Read anchors from a CSV with ``file`` or ``key``, ``attribute``, ``label``, optional ``probability``.
 
     Args:
         path: The CSV.
         keys: Files to keys of all images that the judges label.
         taxonomy: Attribute to its groups.
+        what: Kind of the file for messages.
 
     Raises:
         EvenhandError: The file is malformed or empty, or a row has an unknown image, attribute or group.
     """
-    file = CsvFile("anchor file", path)
+    file = CsvFile(what, path)
     columns = file.columns()
     named = "key" if "key" in columns and "file" not in columns else "file"
     found: dict[tuple[str, str], tuple[int, dict[str, str]]] = {}

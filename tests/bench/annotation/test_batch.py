@@ -66,11 +66,18 @@ def test_a_folder_with_files_and_gold_images_of_another_run_are_errors(run, tmp_
     with pytest.raises(EvenhandError, match="output folder is not empty; choose an empty or new --out"):
         export_images(run.root, tmp_path, **SIZE)
     (tmp_path / "gold.csv").write_text("key,attribute,label\nelsewhere,gender,man\n")
-    with pytest.raises(EvenhandError, match="gold image 'elsewhere' is not in run"):
+    with pytest.raises(EvenhandError, match=r"gold\.csv:2: key 'elsewhere' is not an image of people"):
         export_images(run.root, tmp_path / "out", gold=tmp_path / "gold.csv", **SIZE)
-    with pytest.raises(EvenhandError, match="gold labels cannot be read"):
+    with pytest.raises(EvenhandError, match="file of gold labels cannot be read"):
         export_images(run.root, tmp_path / "out", gold=tmp_path / "none.csv", **SIZE)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_gold_label_is_read_as_it_is_written_and_a_wrong_one_is_an_error_of_its_line(run, gold, tmp_path):
+    path = tmp_path / "gold.csv"
+    path.write_text(f"# agreed\nkey,attribute,label\n{gold[1]},tone,light\n{gold[1]},gender,woman#2\n")
+    with pytest.raises(EvenhandError, match=r"gold\.csv:4: unknown group of gender 'woman#2'"):
+        export_images(run.root, tmp_path / "out", gold=path, **SIZE)
 
 
 def test_an_image_behind_a_link_that_leads_outside_the_run_is_not_handed_out(tmp_path):

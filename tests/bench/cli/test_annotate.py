@@ -372,6 +372,6 @@ def test_invalid_exports_are_a_one_line_error(evenhand, run, tmp_path):
     gold = ("--gold", tmp_path / "gold.csv")
     one_line(
         evenhand("annotate", "export", run[0], "--out", tmp_path / "o", *EXPORT, *gold),
-        "gold image 'none' is not in run",
+        "gold.csv:2: key 'none' is not an image of people that was judged",
     )
     assert not (tmp_path / "o").exists()
