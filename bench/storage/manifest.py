@@ -111,9 +111,10 @@ def sign(path: Path, *, key: Path, password: str | None = None) -> Path:
         The path of the signature.
 
     Raises:
-        EvenhandError: The optional package is not installed, or the file or the key cannot be used.
+        EvenhandError: The optional package is not installed, or the key cannot be used.
+        OSError: The file cannot be read, or the signature not be written.
     """
-    minisign = _library()
+    minisign, data = _library(), path.read_bytes()
     try:
         secret = minisign.SecretKey.from_file(key)
         if secret.is_encrypted():
@@ -121,7 +122,7 @@ def sign(path: Path, *, key: Path, password: str | None = None) -> Path:
                 raise EvenhandError(f"{key}: secret key has a password; type it when asked")
             secret.decrypt(password)
         comment = f"file:{path.name}"
-        signature = secret.sign(path.read_bytes(), trusted_comment=comment)
+        signature = secret.sign(data, trusted_comment=comment)
     except (OSError, ValueError) as fault:
         raise EvenhandError(
             f"{key}: cannot sign with this key ({fault}); give a minisign secret key"

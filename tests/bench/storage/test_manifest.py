@@ -124,6 +124,11 @@ def test_key_with_a_password_needs_it(folder, tmp_path):
     assert m.sign(path, key=tmp_path / "key", password="secret").is_file()
 
 
+def test_a_file_that_cannot_be_read_is_not_blamed_on_the_key(tmp_path, keys):
+    with pytest.raises(FileNotFoundError, match=r"other\.json"):
+        m.sign(tmp_path / "other.json", key=keys[0])
+
+
 def test_file_that_is_no_key_is_an_error(folder, tmp_path):
     (tmp_path / "key").write_text("nothing")
     path = m.write_manifest(folder)
