@@ -9,6 +9,7 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -36,7 +37,7 @@ NOISY = ("bitsandbytes", "torch.utils._pytree", "torchao")
 """Loggers of optional packages that report kernels of other devices whenever they are imported."""
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as in shells."""
+"""Exit code after Ctrl-C, as in shells, and after SIGTERM."""
 
 COMMANDS = (
     run,
@@ -87,7 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The command line without the program's name; ``sys.argv`` by default.
     """
-    sys.exit(_guarded(arguments))
+    # Schedulers and containers send SIGTERM; by default it ends Python without timings and without a word.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(_guarded(arguments))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _guarded(arguments: Sequence[str] | None) -> int:

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import signal
 import sys
 from importlib.metadata import version
 
@@ -68,6 +69,15 @@ def test_error_is_one_line_and_an_exit_code(evenhand, monkeypatch, fault, code, 
     raising(monkeypatch, fault)
     outcome = evenhand("show", "mist")
     assert (outcome.code, outcome.out, outcome.err) == (code, "", f"evenhand: {line}\n")
+
+
+def test_sigterm_is_like_ctrl_c_and_is_left_as_it_was(evenhand, monkeypatch):
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(catalog, "find", lambda _name: signal.raise_signal(signal.SIGTERM))
+    outcome = evenhand("show", "mist")
+    assert (outcome.code, outcome.out) == (130, "")
+    assert outcome.err == "evenhand: interrupted; run the same command again to resume\n"
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_wrong_usage_names_the_help_of_its_command(evenhand):
