@@ -13,7 +13,7 @@ import pandas as pd
 
 from evenhand.bench.errors import EvenhandError, unknown
 from evenhand.bench.parsing.strict_csv import CsvFile, show
-from evenhand.bench.prompts.prompt_set import Prompt, make_prompt
+from evenhand.bench.prompts.prompt_set import Prompt, check_concepts, make_prompt
 from evenhand.bench.results.result import PromptSetCard
 from evenhand.metrics.table import PERSON_KINDS
 from evenhand.metrics.terms import format_cell
@@ -105,7 +105,8 @@ def read_list(
 
     Raises:
         EvenhandError: The file is malformed, has no images of people, has duplicate files or images or
-            conflicting descriptions of a prompt, or the models have different prompts.
+            conflicting descriptions of a prompt, a concept has two spellings, or the models have different
+            prompts.
     """
     file = CsvFile("image list", path, data)
     rows: list[Listed] = []
@@ -122,6 +123,7 @@ def read_list(
             f"{path}: every image has kind 'unrelated', so there are no people to judge; add images of "
             "people, or correct the column kind"
         )
+    check_concepts((row.prompt for row in rows), where=str(path))
     numbered = _numbered(rows)
     _check_models(numbered, path)
     digest = _digest(numbered)

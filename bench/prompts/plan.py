@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evenhand.bench.errors import EvenhandError, unknown
-from evenhand.bench.prompts.prompt_set import Prompt, PromptSet, load_prompt_set, select
+from evenhand.bench.prompts.prompt_set import Prompt, PromptSet, check_concepts, load_prompt_set, select
 from evenhand.bench.suites.prompt_use import PromptUse
 from evenhand.bench.suites.suite import Suite
 
@@ -54,8 +54,8 @@ def make_plan(suite: Suite, *, look: int = 1) -> tuple[tuple[Item, ...], tuple[P
 
     Raises:
         EvenhandError: Unknown prompt set, a selection without prompts, too many images, an image that two
-            entries plan, or a prompt that asks for an unknown group, asks only for attributes that the suite
-            lacks, or lists too few seeds.
+            entries plan, a concept in two spellings, or a prompt that asks for an unknown group, asks only
+            for attributes that the suite lacks, or lists too few seeds.
     """
     sets = tuple(load_prompt_set(use.name) for use in suite.prompts)
     uses = list(zip(sets, suite.prompts, strict=True))
@@ -73,6 +73,7 @@ def make_plan(suite: Suite, *, look: int = 1) -> tuple[tuple[Item, ...], tuple[P
             if item.prompt.kind == "explicit" and (item.prompt.id, item.seed_index) not in known
         ]
     _check_distinct(items)
+    check_concepts((item.prompt for item in items), where=f"prompts of suite {suite.name!r}")
     return tuple(items), sets
 
 
@@ -92,7 +93,7 @@ def _check_distinct(items: Sequence[Item]) -> None:
 
 def _items(prompt_set: PromptSet, use: PromptUse, taxonomy: Mapping[str, Sequence[str]]) -> Iterator[Item]:
     for prompt in select(prompt_set, use):
-        measured = _measured(prompt, taxonomy, prompt_set.name)
+        measured = _measured(prompt, taxonomy, use.name)
         for index, seed in enumerate(_seeds(prompt, use)):
             yield Item(measured, index, seed)
 
@@ -118,7 +119,8 @@ def _measured(prompt: Prompt, taxonomy: Mapping[str, Sequence[str]], name: str) 
         )
     for attribute, group in cell.items():
         if group not in taxonomy[attribute]:
-            raise unknown(f"group of {attribute} in prompt {prompt.text[:60]!r}:", group, taxonomy[attribute])
+            place = f"prompt {prompt.text[:60]!r} of set {name!r}"
+            raise unknown(f"group of {attribute} in {place}:", group, taxonomy[attribute])
     return replace(prompt, cell=cell)
 
 

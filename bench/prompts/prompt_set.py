@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,26 @@ def select(prompt_set: PromptSet, use: PromptUse) -> tuple[Prompt, ...]:
     count = len(chosen)
     limit = min(use.limit or count, count)
     return tuple(chosen[i * count // limit] for i in range(limit))
+
+
+def check_concepts(prompts: Iterable[Prompt], *, where: str) -> None:
+    """Check that no concept has two spellings; each would be measured as a concept with fewer images.
+
+    Args:
+        prompts: The prompts that are measured together.
+        where: Where they come from, for the message.
+
+    Raises:
+        EvenhandError: Two concepts differ only in letter case.
+    """
+    spelt: dict[str, str] = {}
+    for prompt in prompts:
+        first = spelt.setdefault(prompt.concept.casefold(), prompt.concept)
+        if first != prompt.concept:
+            raise EvenhandError(
+                f"{where}: concepts {show(first)} and {show(prompt.concept)} differ only in letter case; "
+                "use one spelling"
+            )
 
 
 def format_seeds(seeds: Sequence[int]) -> str:

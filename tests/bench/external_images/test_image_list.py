@@ -32,6 +32,13 @@ def test_the_minimal_list_has_neutral_prompts_of_one_model_in_list_order(load):
     assert (listed.card.name, listed.card.prompts) == ("list", 2)
 
 
+def test_a_concept_in_two_spellings_is_refused(load):
+    with pytest.raises(
+        EvenhandError, match=r"list\.csv: concepts 'nurse' and 'Nurse' differ only in letter case"
+    ):
+        load(HEADER + "a.png,a nurse,nurse\nb.png,a kind nurse,Nurse\n")
+
+
 def test_a_list_without_people_is_refused(load):
     row = "a.png,a cat,cat,photo,unrelated,,1,x\n"
     with pytest.raises(

@@ -53,6 +53,22 @@ def test_listed_seeds_are_used_in_order_if_the_suite_requests_them(tmp_path):
     assert [item.seed for item in hashed][:2] == [noise_seed("a nurse", 0), noise_seed("a nurse", 1)]
 
 
+def test_a_concept_in_two_spellings_is_an_error(tmp_path):
+    rows = ("a nurse,nurse,bare,neutral,,1", "a male nurse,Nurse,bare,explicit,gender=man,2")
+    with pytest.raises(
+        EvenhandError, match="concepts 'nurse' and 'Nurse' differ only in letter case; use one"
+    ):
+        make_plan(suite_of(tmp_path, *rows))
+
+
+def test_an_unknown_group_is_reported_with_the_file_of_its_prompt(tmp_path):
+    row = "a male nurse,nurse,bare,explicit,gender=men,1"
+    with pytest.raises(
+        EvenhandError, match=r"group of gender in prompt 'a male nurse' of set '.*own\.csv': 'men'; did you"
+    ):
+        make_plan(suite_of(tmp_path, row))
+
+
 def test_too_few_listed_seeds_are_an_error(tmp_path):
     with pytest.raises(
         EvenhandError, match=r"'a cook' of set .* must list at least 3 seeds, got 2; lower seeds"
