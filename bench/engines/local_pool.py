@@ -116,10 +116,7 @@ def _exit_reason(code: int | None) -> str:
 
 def _serve(pipe: Connection, assignment: Assignment, cores: int, accelerator: str | None) -> None:
     """Main function of a worker process; returns when the pipe is closed, also by the end of the run."""
-    # Ctrl-C reaches all processes of a terminal; the run process ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A run process that is killed cannot end its workers, which would keep running.
-    end_with_parent()
+    follow_parent()
     if accelerator is not None:
         os.environ[VISIBLE] = accelerator
     worker = Worker(assignment, cores=cores)
@@ -129,6 +126,14 @@ def _serve(pipe: Connection, assignment: Assignment, cores: int, accelerator: st
         except EOFError:
             return
         pipe.send(worker.answer(block))
+
+
+def follow_parent() -> None:
+    """Leave it to the process that started this one to end it, by an interruption or by its own end."""
+    # Ctrl-C reaches all processes of a terminal; the run process ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A run process that is killed cannot end its workers, which would keep running.
+    end_with_parent()
 
 
 def end_with_parent() -> None:

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from evenhand.bench.engines.local_pool import follow_parent
 from evenhand.bench.engines.script_guard import check_script, end_if_imported_again
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.models.loading import load_model, quiet_loaders
@@ -353,7 +354,8 @@ class _Search:
         """The trials as they finish in worker processes."""
         check_script()
         # A forked process would inherit torch's locked threads.
-        pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=follow_parent)
         try:
             for future in as_completed([pool.submit(task, one) for one in planned]):
                 yield future.result()
@@ -362,6 +364,11 @@ class _Search:
                 f"method {self.label!r}: a worker process of the search ended, possibly out of memory; use "
                 "fewer --workers and run the same command again to resume"
             ) from fault
+        except KeyboardInterrupt:
+            # A trial can take hours; what it has made is kept, and the next search continues it.
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
         finally:
             # An error of the machine ends the search; trials that wait would meet it too.
             pool.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers.tuning import a_trial
 
+from evenhand.bench.engines.local_pool import follow_parent
 from evenhand.bench.errors import EvenhandError, NotInstalledError
 from evenhand.bench.results.tuning import read_tuning
 from evenhand.bench.stages.progress import Progress
@@ -257,6 +258,30 @@ def test_an_error_of_a_worker_ends_the_search_and_cancels_the_trials_that_wait(
     with pytest.raises(EvenhandError, match=message):
         search(tmp_path, workers=2)
     assert len(ended) == 1
+
+
+def test_an_interruption_does_not_wait_for_the_trials_that_run(tmp_path, monkeypatch):
+    class Interrupted:
+        def __init__(self, *_, initializer, **__):
+            assert initializer is follow_parent
+
+        def submit(self, task, planned):
+            trial = Future()
+            trial.set_exception(KeyboardInterrupt())
+            return trial
+
+        def shutdown(self, *, cancel_futures):
+            assert killed, "it would wait for the trials"
+
+    killed = []
+    Scripted(monkeypatch)
+    monkeypatch.setattr(module, "check_script", lambda: None)
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Interrupted)
+    running = SimpleNamespace(kill=lambda: killed.append("trial"))
+    monkeypatch.setattr(module.multiprocessing, "active_children", lambda: [running])
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, workers=2)
+    assert killed == ["trial"]
 
 
 class TestLongerTraining:
