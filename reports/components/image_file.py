@@ -25,7 +25,9 @@ def read_image(path: Path, *, folder: Path) -> Image.Image:
     """
     # A loop of links leads nowhere, so not into the folder.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
-        raise EvenhandError(f"image {path} is outside the run folder {folder}; run the suite again")
+        raise EvenhandError(
+            f"image {path} is outside the run folder {folder}; replace links with what they point to"
+        )
     if path.exists() and not path.is_file():  # a FIFO would block
         raise EvenhandError(f"image {path} is not a regular file; run the suite again")
     try:
