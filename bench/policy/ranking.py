@@ -64,6 +64,11 @@ class Ranking:
         return {row.result.spec.method.label: row.failed_gates for row in self.every}
 
     @property
+    def bands(self) -> dict[str, Band]:
+        """Label to its band, for every setting."""
+        return {row.result.spec.method.label: row.band for row in self.every}
+
+    @property
     def baseline(self) -> BoardRow | None:
         """The row of the baseline."""
         return next((row for row in self.rows if row.is_base), None)

@@ -52,6 +52,11 @@ def number(value: float, *, percent: bool = False, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def points(value: float) -> str:
+    """A difference between two shares, in percentage points with its sign: ``"+4.0 points"``."""
+    return f"{'+' if value > 0 else ''}{number(100 * value, digits=1)} points"
+
+
 def interval(low: float, high: float, *, percent: bool = False, digits: int = 3) -> str:
     """An interval for reading: ``"0.280 to 0.345"``; empty where an end is missing."""
     if math.isnan(low) or math.isnan(high):

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, Pair
 from evenhand.bench.results.lookup import COMPARED_METRIC, PRIMARY_METRIC, Reading
-from evenhand.bench.results.text import SHARE, attribute, count, interval, number, plural, sentence, slug
+from evenhand.bench.results.text import SHARE, attribute, count, number, plural, sentence, slug
 from evenhand.reports.comparison.tables import sides_of, signed
 from evenhand.reports.components.charts import Dot, Look, draw
 from evenhand.reports.components.tables import Cell, Row, Table, estimated, missing, text
-from evenhand.reports.components.wording import UNCORRECTED, measure
+from evenhand.reports.components.wording import UNCORRECTED, interval_of_change, measure
 from evenhand.reports.run.figures import MAX_PANELS, Figure, Panel
 
 BY_CONCEPT = COMPARED_METRIC
@@ -183,7 +183,7 @@ def _table(
 def _cell(row: DifferenceRow | None) -> Cell:
     if row is None or row.value != row.value:
         return missing()
-    ends = interval(row.low, row.high, percent=measure(row.metric).percent)
+    ends = interval_of_change(row.metric, row.low, row.high)
     raw = {"": row.value, "low": row.low, "high": row.high, "n": row.n}
     return Cell(signed(row), (ends or "no interval", f"n {count(row.n)}"), "number", raw)
 

@@ -12,7 +12,7 @@ from evenhand.bench.policy.measurable import WIDEST, measurable
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, Side
 from evenhand.bench.results.lookup import COMPARED_METRIC, Key, Reading, served_worst
 from evenhand.bench.results.result import EstimateRow
-from evenhand.bench.results.text import KINDS, PANEL, attribute, count, interval, number, plural, sentence
+from evenhand.bench.results.text import KINDS, PANEL, attribute, count, number, plural, sentence
 from evenhand.reports.components.downloads import Download, Raw, write_csv
 from evenhand.reports.components.tables import (
     Cell,
@@ -26,7 +26,14 @@ from evenhand.reports.components.tables import (
     p_value,
     text,
 )
-from evenhand.reports.components.wording import CORRECTED, UNCORRECTED, measure, possible
+from evenhand.reports.components.wording import (
+    CORRECTED,
+    UNCORRECTED,
+    change,
+    interval_of_change,
+    measure,
+    possible,
+)
 from evenhand.reports.run.method_table import (
     BIAS,
     NOT_MEASURABLE,
@@ -60,8 +67,7 @@ def summary(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 def signed(row: DifferenceRow, *, digits: int = 3) -> str:
     """A difference with its sign, formatted."""
-    percent = measure(row.metric).percent
-    return ("+" if row.value > 0 else "") + number(row.value, percent=percent, digits=digits)
+    return change(row.metric, row.value, digits=digits)
 
 
 def shown(row: DifferenceRow, *, digits: int = 3) -> str:
@@ -75,7 +81,7 @@ def ends_of(row: DifferenceRow, *, digits: int = 3) -> str:
     if _still(row):
         return ""
     low, high = possible(row.metric, row.low, row.high)
-    return interval(low, high, percent=measure(row.metric).percent, digits=digits)
+    return interval_of_change(row.metric, low, high, digits=digits)
 
 
 def _still(row: DifferenceRow) -> bool:

@@ -39,7 +39,10 @@ def compare_verdict(comparison: Comparison, readings: Mapping[str, Reading]) -> 
     rows = [(pair, found.get((pair.label, pair.against))) for pair in comparison.pairs]
     about = _setup(comparison)
     if len(rows) > 1:
-        each = [f"{_outcome(pair, row)} {_effects(comparison, pair)}".strip() for pair, row in rows]
+        each = [
+            " ".join(filter(None, (_outcome(pair, row, numbers=True), _effects(comparison, pair))))
+            for pair, row in rows
+        ]
         return Verdict(_together([row for _, row in rows]), [*each, _ADJUSTED, *about])
     pair, row = rows[0]
     sentences = [*_distances(row, readings), _effects(comparison, pair), *_changes(comparison)]
@@ -58,19 +61,24 @@ def _together(rows: list[DifferenceRow | None]) -> str:
     )
 
 
-def _outcome(pair: Pair, row: DifferenceRow | None) -> str:
-    """The sentence on which side of a pair is closer to the target shares."""
+def _outcome(pair: Pair, row: DifferenceRow | None, *, numbers: bool = False) -> str:
+    """The sentence on which side of a pair is closer to the target shares, with or without the numbers."""
     if pair.same_images:
         return f"{pair.label} and {pair.against} are identical images, so nothing differs."
     if row is None or math.isnan(row.low):
         return f"The distances of {pair.label} and {pair.against} from the target shares cannot be compared."
-    evidence = f"paired difference in squared distance {shown(row, digits=2)}"
+    end = f": {_paired(row)[:1].lower()}{_paired(row)[1:]}." if numbers else "."
     if row.high < 0:
-        return f"{pair.label} is closer to the target shares than {pair.against}: {evidence}."
+        return f"{pair.label} is closer to the target shares than {pair.against}{end}"
     if row.low > 0:
-        return f"{pair.label} is farther from the target shares than {pair.against}: {evidence}."
+        return f"{pair.label} is farther from the target shares than {pair.against}{end}"
     both = f"{pair.label} and {pair.against}"
-    return f"{both} are not distinguishable in their distance from the target shares: {evidence}."
+    return f"{both} are not distinguishable in their distance from the target shares{end}"
+
+
+def _paired(row: DifferenceRow) -> str:
+    """The paired difference in the squared distance, on which the verdict rests."""
+    return f"Paired difference in squared distance {shown(row, digits=2)}"
 
 
 def _distances(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> list[str]:
@@ -81,6 +89,7 @@ def _distances(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> li
     values = [f"{with_interval(side)} for {label}" for label, side in ends if side is not None]
     how = CORRECTED if row.corrected else UNCORRECTED
     lines = [f"Over {attribute(row.attributes)} the distance is {listing(values)}, {how}; {SCALE}"]
+    lines.append(f"{_paired(row)}.")
     few = f"{plural(row.n, 'concept')} cannot give a small p-value, so none is shown."
     return [*lines, few if math.isnan(row.p) else _test(row)]
 

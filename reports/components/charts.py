@@ -154,14 +154,21 @@ def named_axis(rows: Sequence[str], *, grid: bool = True) -> alt.Axis:
 
 
 def shortened(name: str) -> str:
-    """The name, cut to the space for labels."""
+    """The name, cut to the space for labels.
+
+    It is cut in the middle: settings of one method begin alike and differ at their ends.
+    """
     space = LABEL - BESIDE
     if width_of(name) <= space:
         return name
-    kept = len(name)
-    while kept and (width_of(name[:kept] + "…") > space or _joined(name[kept]) or name[kept - 1] == JOINER):
-        kept -= 1
-    return name[:kept] + "…"
+    start = end = len(name) // 2
+    while width_of(f"{name[:start]}…{name[end:]}") > space:
+        start, end = (start - 1, end) if width_of(name[:start]) > width_of(name[end:]) else (start, end + 1)
+    while start and (_joined(name[start]) or name[start - 1] == JOINER):
+        start -= 1
+    while end < len(name) and (_joined(name[end]) or name[end - 1] == JOINER):
+        end += 1
+    return f"{name[:start]}…{name[end:]}"
 
 
 def label_space(rows: Sequence[str]) -> int:

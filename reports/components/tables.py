@@ -12,7 +12,13 @@ from evenhand.bench.results.result import ComparisonRow, EstimateRow
 from evenhand.bench.results.text import NOT_MEASURED, count, interval, number, plural
 from evenhand.bench.results.text import cell as group_title
 from evenhand.reports.components.downloads import Download, Raw, write_csv
-from evenhand.reports.components.wording import measure, possible, without_interval
+from evenhand.reports.components.wording import (
+    change,
+    interval_of_change,
+    measure,
+    possible,
+    without_interval,
+)
 
 T = TypeVar("T", int, float)
 
@@ -136,7 +142,8 @@ def estimated(row: EstimateRow | None, *, alone: bool = False, notes: Sequence[s
     if row is None:
         return missing()
     percent = measure(row.metric).percent
-    lines = [interval(row.low, row.high, percent=percent) or without_interval(row), *notes]
+    ends = interval(row.low, row.high, percent=percent) or without_interval(row)
+    lines = [*([ends] if math.isfinite(row.value) else []), *notes]
     raw: dict[str, Raw] = {"": row.value, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor}
     kind: Literal["number", "missing"] = "number" if math.isfinite(row.value) else "missing"
     if alone:
@@ -171,12 +178,11 @@ def compared(row: ComparisonRow | None) -> Cell:
     """A paired difference with its interval and, where there is a test, its adjusted p-value."""
     if row is None:
         return missing()
-    percent, (low, high) = measure(row.metric).percent, possible(row.metric, row.low, row.high)
-    sign = "+" if row.value > 0 else ""
+    low, high = possible(row.metric, row.low, row.high)
     tested = [f"p {p_value(row.p)}"] if math.isfinite(row.p) else []
-    notes = (interval(low, high, percent=percent) or "no interval", *tested)
+    notes = (interval_of_change(row.metric, low, high) or "no interval", *tested)
     raw: dict[str, Raw] = {"": row.value, "low": low, "high": high, "p": row.p}
-    return Cell(sign + number(row.value, percent=percent), notes, "number", raw)
+    return Cell(change(row.metric, row.value), notes, "number", raw)
 
 
 def adjusted(rows: Iterable[ComparisonRow | None], *, concepts: int) -> str:

@@ -10,7 +10,15 @@ import math
 from evenhand.bench.policy.correction import UNVERIFIED, correction_status
 from evenhand.bench.results.entry import Band
 from evenhand.bench.results.result import EstimateRow, Result, Spec
-from evenhand.bench.results.text import METRIC_TERMS, MetricTerms, attribute, interval, listing, number
+from evenhand.bench.results.text import (
+    METRIC_TERMS,
+    MetricTerms,
+    attribute,
+    interval,
+    listing,
+    number,
+    points,
+)
 
 TARGETS = {
     "labour": "the share of women in each occupation in the United States, 2022; other attributes even",
@@ -79,6 +87,20 @@ def possible(metric: str, low: float, high: float) -> tuple[float, float]:
     if not measure(metric).percent and metric not in BOUNDED:
         return low, high
     return min(max(low, -1.0), 1.0), min(max(high, -1.0), 1.0)
+
+
+def change(metric: str, value: float, *, digits: int = 3) -> str:
+    """A difference between two values with its sign: shares and rates differ by points, not by per cent."""
+    if measure(metric).percent:
+        return points(value)
+    return ("+" if value > 0 else "") + number(value, digits=digits)
+
+
+def interval_of_change(metric: str, low: float, high: float, *, digits: int = 3) -> str:
+    """The interval of such a difference, in the same unit; empty where an end is missing."""
+    if measure(metric).percent:
+        return interval(100 * low, 100 * high, digits=1)
+    return interval(low, high, digits=digits)
 
 
 def share_of_pairs(*shares: float) -> str:

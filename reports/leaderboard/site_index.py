@@ -155,7 +155,9 @@ def _fronts(ranking: Ranking) -> Figure | None:
     if ranking.key is None:
         return None
     name = f"{ranking.stem}-fronts"
-    figure = fairness_trade_offs(ranking.readings, ranking.key, ranking.failures, name=name)
+    figure = fairness_trade_offs(
+        ranking.readings, ranking.key, ranking.failures, bands=ranking.bands, name=name
+    )
     if figure is None:
         return None
     return replace(figure, table=replace(figure.table, caption=f"{figure.table.caption}, {ranking.stem}"))

@@ -210,7 +210,14 @@ def _figures(ranking: Ranking, own: Reading, shown: Sequence[Reading]) -> list[F
     found = [
         overview(shown, key),
         position(ranking, own, key),
-        strengths(every, key, ranking.failures, curves=curve, ranked=ranking.readings),
+        strengths(
+            every,
+            key,
+            ranking.failures,
+            bands=ranking.bands,
+            curves=curve,
+            ranked=ranking.readings,
+        ),
         *(group_shares(shown, name) for name in attribute_names([own.result])),
         cell_map(shown, key.attributes),
         cells(shown, key.attributes),

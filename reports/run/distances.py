@@ -14,10 +14,13 @@ from evenhand.reports.components.tables import Cell, Row, Table, alert, estimate
 from evenhand.reports.components.wording import footing, share_of_pairs
 from evenhand.reports.run.report_text import report_text_of
 
-ABOUT = (
-    "0: every group has its target share, 1: one group only; 95% intervals. A joint distance can be small "
-    "although one attribute is far from its target, so read it together with the worst attribute"
+ABOUT = "0: every group has its target share, 1: one group only; 95% intervals"
+
+SEVERAL = (
+    ". A joint distance can be small although one attribute is far from its target, so read it together with "
+    "the worst attribute"
 )
+"""What to add where there are several attributes."""
 
 
 def distances_table(readings: Sequence[Reading], key: Key, bands: Mapping[str, Band]) -> Table:
@@ -31,15 +34,16 @@ def distances_table(readings: Sequence[Reading], key: Key, bands: Mapping[str, B
     report_text = report_text_of(readings[0].result.spec)
     sets, worst = distances(readings, key), worst_attributes(readings, key)
     columns = [sentence(report_text.subject), *(["Gates"] if bands else []), "Same group in pairs"]
-    columns += [*(_heading(name, key) for name in sets), "Worst attribute"]
+    columns += [*(_heading(name, key) for name in sets), *(["Worst attribute"] if len(sets) > 1 else [])]
     rows = []
     for place, reading in enumerate(readings):
         gates = [band_cell(reading, bands)] if bands else []
         cells = [text(reading.label), *gates, pairs_cell(reading.at(key), reading.result.spec)]
-        cells += [*(_with_n(found[place]) for found in sets.values()), worst_cell(worst[place])]
-        rows.append(Row(cells))
-    primary = readings[0].at(key)
-    about = f"{ABOUT}; {footing(primary, *(reading.result for reading in readings))}" if primary else ABOUT
+        cells += [_with_n(found[place]) for found in sets.values()]
+        rows.append(Row([*cells, worst_cell(worst[place])] if len(sets) > 1 else cells))
+    primary, about = readings[0].at(key), ABOUT + (SEVERAL if len(sets) > 1 else "")
+    if primary:
+        about += f"; {footing(primary, *(reading.result for reading in readings))}"
     return Table("distances", "Distances side by side (RMSDelta)", columns, rows, about)
 
 
@@ -69,12 +73,12 @@ def _with_n(row: EstimateRow | None) -> Cell:
     return estimated(row, notes=[f"n {count(row.n)}"] if row is not None else [])
 
 
-def band_cell(reading: Reading, bands: Mapping[str, Band]) -> Cell:
-    """Whether the method is ranked, and if not, why in two words."""
+def band_cell(reading: Reading, bands: Mapping[str, Band], reasons: Sequence[str] = ()) -> Cell:
+    """Whether the method is ranked, and if not, why in two words, with the reasons of its gates below."""
     if reading.is_base:
         return text("baseline")
     band = bands.get(reading.label, "ranked")
-    return text("all passed") if band == "ranked" else alert(band)
+    return text("all passed") if band == "ranked" else alert(band, *reasons)
 
 
 def worst_text(row: EstimateRow | None) -> str:

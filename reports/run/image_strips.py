@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +124,9 @@ def before_and_after(run: Run, readings: Sequence[Reading]) -> Strip | None:
 
 def _changed(reading: Reading) -> str:
     row = reading.naive("preservation_distance")
-    return f"change {with_interval(row)}" if row is not None else "change not measured"
+    if row is None:
+        return "change not measured"
+    return f"change {with_interval(row)}" if math.isfinite(row.value) else "change not estimable"
 
 
 def _strip(run: Run, rows: Sequence[ImageRow], methods: Sequence[str], *, width: int) -> Strip:

@@ -27,6 +27,7 @@ from evenhand.bench.results.text import (
     count,
     interval,
     number,
+    points,
     seconds,
     sentence,
     size,
@@ -151,7 +152,7 @@ def _gate_cell(reading: Reading, base: Reading | None, outcomes: Sequence[Gate])
     if base is None:
         return alert("not checked", "this run has no baseline")
     missed = [gate.reason for gate in outcomes if gate.status != "passed"]
-    return alert(band(outcomes), *missed) if missed else text("passed")
+    return alert(band(outcomes), *missed) if missed else text("all passed")
 
 
 @dataclass(frozen=True)
@@ -258,10 +259,9 @@ def change_cell(found: OverCorrection | None) -> Cell:
 
 
 def _points_cell(row: ComparisonRow, n: int) -> Cell:
-    sign = "+" if row.value > 0 else ""
     raw = {"": row.value, "low": row.low, "high": row.high, "n": n}
-    notes = (interval(row.low, row.high, percent=True), f"n {count(n)}")
-    return Cell(sign + number(row.value, percent=True), notes, "number", raw)
+    notes = (interval(100 * row.low, 100 * row.high, digits=1), f"n {count(n)}")
+    return Cell(points(row.value), notes, "number", raw)
 
 
 NOT_MEASURABLE = "not measurable here"

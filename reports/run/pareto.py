@@ -21,14 +21,19 @@ from evenhand.bench.policy.pareto import (
     points,
 )
 from evenhand.bench.policy.strength import Curve
+from evenhand.bench.results.entry import Band
 from evenhand.bench.results.lookup import Key, Reading
 from evenhand.bench.results.text import attribute, interval, listing, number, plural, sentence
 from evenhand.reports.components.scatter import HIGH, LOW, At, Frame, Look, Mark, Shape, frame, scatter
-from evenhand.reports.components.tables import Cell, Row, Table, alert, estimated, missing, text
+from evenhand.reports.components.tables import Cell, Row, Table, estimated, missing, text
+from evenhand.reports.run.distances import band_cell
 from evenhand.reports.run.figures import Figure, Panel, images_behind
 
 Failures = Mapping[str, Sequence[str]]
 """Label of a method to the reasons of the gates that it does not pass."""
+
+Bands = Mapping[str, Band]
+"""Label of a method to its band."""
 
 ENOUGH = 5
 """Fewest settings for a strength curve that shows more than its ends."""
@@ -37,7 +42,7 @@ DISTANCE = "distance from the target shares"
 
 
 def fairness_trade_offs(
-    readings: Sequence[Reading], key: Key, failures: Failures, *, name: str = "pareto"
+    readings: Sequence[Reading], key: Key, failures: Failures, *, bands: Bands, name: str = "pareto"
 ) -> Figure | None:
     """Every method as a point, one panel per trade-off; ``None`` where none was measured.
 
@@ -45,6 +50,7 @@ def fairness_trade_offs(
         readings: The methods.
         key: The primary number.
         failures: The gates that they do not pass.
+        bands: Their bands.
         name: Anchor of the figure and prefix of the ids in its images.
     """
     found = planes(readings, key)
@@ -63,8 +69,8 @@ def fairness_trade_offs(
         "Lower left is better. The Pareto front holds the methods whose estimates no other method "
         "dominates; the shaded region is dominated. A method in this region may still belong to the front, "
         "unless another is better beyond the 95% intervals (thin lines, cut at the edge) on both axes. "
-        f"{_axes(found)} {images_behind(rows)}",
-        _points_table(readings, key, found, failures, name=f"{name}-data"),
+        f"{' '.join(MEANINGS.get(plane.trade_off.name, '') for plane in found)} {images_behind(rows)}",
+        _points_table(readings, key, found, failures, bands, f"{name}-data"),
         key=[
             (str(place + 1), shape_of(r.label, _base(readings), failures), r.label)
             for place, r in enumerate(readings)
@@ -139,6 +145,7 @@ def strengths(
     key: Key,
     failures: Failures,
     *,
+    bands: Bands,
     curves: Sequence[Curve],
     ranked: Sequence[Reading],
 ) -> Figure | None:
@@ -150,6 +157,7 @@ def strengths(
         readings: Every setting of every method.
         key: The primary number.
         failures: The gates that they do not pass.
+        bands: Their bands.
         curves: The settings that belong together.
         ranked: The settings that are ranked.
     """
@@ -171,7 +179,7 @@ def strengths(
         "Settings that differ only in strength, joined from the weakest to the strongest and labelled at the "
         "ends. Only the setting declared by the suite is ranked: choosing the best one after the fact would "
         f"favour chance. Lines are 95% intervals. {few}{images_behind(known) if known else ''}",
-        _strengths_table(readings, key, curves, failures),
+        _strengths_table(readings, key, curves, failures, bands),
     )
 
 
@@ -253,11 +261,6 @@ def _some(plane: Plane, closer: Collection[str], failures: Failures) -> str:
     return f"{len(labels)} methods that are closer to the target shares than the baseline ({passing} ranked)"
 
 
-def _axes(found: Sequence[Plane]) -> str:
-    parts = [MEANINGS[plane.trade_off.name] for plane in found if plane.trade_off.name in MEANINGS]
-    return " ".join(parts)
-
-
 MEANINGS = {
     "fidelity": "Explicit fidelity lost: share of the images, relative to the baseline, for the attribute "
     "where the loss may be largest.",
@@ -266,7 +269,7 @@ MEANINGS = {
 
 
 def _points_table(
-    readings: Sequence[Reading], key: Key, found: Sequence[Plane], failures: Failures, *, name: str
+    readings: Sequence[Reading], key: Key, found: Sequence[Plane], failures: Failures, bands: Bands, name: str
 ) -> Table:
     columns = ["Method", f"Distance, {attribute(key.attributes)}"]
     for plane in found:
@@ -280,10 +283,8 @@ def _points_table(
         ]
         for plane in found:
             cells += _dominance_cells(plane, reading.label, praised)
-        rows.append(Row([*cells, _gates(reading, failures)]))
-    about = (
-        "95% intervals; the front is that of the estimates; a dominated method names one that dominates it"
-    )
+        rows.append(Row([*cells, band_cell(reading, bands, failures.get(reading.label, ()))]))
+    about = "95% intervals; the front is that of the estimates; a dominated method names one that dominates"
     return Table(name, "Fairness trade-offs", [*columns, "Gates"], rows, about)
 
 
@@ -308,13 +309,6 @@ def _side_effect(trade_off: TradeOff, span: Span) -> Cell:
     ends = interval(span.low, span.high, percent=trade_off.percent) or "no interval"
     raw = {"": span.value, "low": span.low, "high": span.high}
     return Cell(number(span.value, percent=trade_off.percent), (ends,), "number", raw)
-
-
-def _gates(reading: Reading, failures: Failures) -> Cell:
-    if reading.is_base:
-        return text("reference")
-    reasons = failures.get(reading.label, [])
-    return alert("not all passed", *reasons) if reasons else text("passed")
 
 
 def _curve_marks(
@@ -373,7 +367,7 @@ def _ends(curve: Curve, everywhere: Mapping[str, Point]) -> tuple[Point, Point]:
 
 
 def _strengths_table(
-    readings: Sequence[Reading], key: Key, drawn: Sequence[Curve], failures: Failures
+    readings: Sequence[Reading], key: Key, drawn: Sequence[Curve], failures: Failures, bands: Bands
 ) -> Table:
     by_label = {reading.label: reading for reading in readings}
     costs = {
@@ -388,7 +382,12 @@ def _strengths_table(
             head = text(f"{curve.parameter} = {_value(value)}", own)
             head = Cell(head.text, head.notes, raw={"": label, "strength": value})
             spans = [_side_effect(trade_off, costs[trade_off.name][label]) for trade_off in TRADE_OFFS]
-            cells = [head, estimated(reading.at(key), alone=True), *spans, _gates(reading, failures)]
+            cells = [
+                head,
+                estimated(reading.at(key), alone=True),
+                *spans,
+                band_cell(reading, bands, failures.get(reading.label, ())),
+            ]
             rows.append(Row(cells, curve.own))
     columns = ["Setting", f"Distance, {attribute(key.attributes)}", *(p.title for p in TRADE_OFFS), "Gates"]
     return Table(

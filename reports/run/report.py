@@ -176,7 +176,14 @@ def _tradeoffs(
     if key is None or readings[0].result.spec.external:
         return []
     found = [
-        fairness_trade_offs(readings, key, outcomes.failures),
-        strengths(every, key, outcomes.failures, curves=outcomes.curves, ranked=readings),
+        fairness_trade_offs(readings, key, outcomes.failures, bands=outcomes.bands),
+        strengths(
+            every,
+            key,
+            outcomes.failures,
+            bands=outcomes.bands,
+            curves=outcomes.curves,
+            ranked=readings,
+        ),
     ]
     return [figure for figure in found if figure]

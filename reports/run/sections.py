@@ -309,5 +309,10 @@ def _whom(labels: Sequence[str], methods: int) -> Cell:
 
 
 def notes(run: Run) -> list[str]:
-    """The notes of the run, each once."""
-    return list(dict.fromkeys(note for result in run.results for note in result.notes))
+    """The notes of the run, each once; a note of several methods names them all."""
+    labels = sorted((result.spec.method.label for result in run.results), key=len, reverse=True)
+    found: dict[str, list[str]] = {}
+    for note in dict.fromkeys(note for result in run.results for note in result.notes):
+        label = next((label for label in labels if note.startswith(f"{label}: ")), "")
+        found.setdefault(note.removeprefix(f"{label}: ") if label else note, []).append(label)
+    return [f"{listing(names)}: {note}" if names != [""] else note for note, names in found.items()]

@@ -155,7 +155,7 @@ def _effect(reading: Reading, base: Reading | None, key: Key) -> list[str]:
     if paired is not None:
         text += f"; the paired difference from the baseline is {_paired(paired, reading.result.spec)}"
     (worst,) = worst_attributes([reading], key)
-    if worst is not None:
+    if worst is not None and worst.attributes != key.attributes:
         where = f"{attribute(worst.attributes)} ({number(worst.value, digits=2)})"
         text += f". Its largest distance from the target is that for {where}"
     return [f"{text}.", *_judge_dependence(reading, base, key)]

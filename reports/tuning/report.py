@@ -15,7 +15,7 @@ from evenhand.reports.components.tables import Cell, Row, Table, counted, missin
 from evenhand.reports.run.figures import Figure, Panel
 
 ORIGINS = {
-    "start": "suite's values",
+    "start": "suite’s values",
     "quasi-random": "quasi-random (Sobol)",
     "tpe": "proposed by TPE",
     "finalist": "finalist, repeated in full",
@@ -54,10 +54,16 @@ def render_tuning(record: TuningRecord, *, primary: str, importances: Mapping[st
 def _headline(record: TuningRecord, winner: Trial | None) -> str:
     if winner is None:
         return "No trial finished"
-    found = f"Distance {number(winner.distance)} against {number(record.baseline)} of the baseline"
+    ends = interval(winner.low, winner.high)
+    found = (
+        f"distance {number(winner.distance)}{f' (95% interval {ends})' if ends else ''} against "
+        f"{number(record.baseline)} of the baseline"
+    )
     if winner.violation:
-        return f"No trial passes the gates. The least harmful one: {found[0].lower()}{found[1:]}"
-    return found
+        return f"No trial passes the gates. The least harmful one: {found}"
+    closer = winner.high < record.baseline
+    word = "closer" if closer else "not clearly closer"
+    return f"The winning trial is {word} to the target than the baseline: {found}"
 
 
 def _sentences(record: TuningRecord, primary: str) -> list[str]:
@@ -129,8 +135,11 @@ def _worst(trial: Trial) -> Cell:
     worst = trial.worst
     if worst is None:
         return missing()
-    shown = number(worst.value, percent=True)
-    note = f"{worst.name.replace('_', ' ')}; {number(worst.margin, percent=True)} allowed"
+    # Alignment is lost in per cent of the baseline's; everything else is a share of the images.
+    relative = worst.name.startswith("alignment")
+    shown = number(worst.value, percent=True) if relative else f"{number(100 * worst.value, digits=1)} points"
+    allowed = number(worst.margin, percent=True) if relative else f"{100 * worst.margin:.1f}"
+    note = f"{worst.name.replace('_', ' ')}; {allowed} allowed"
     return Cell(
         shown,
         (note,),

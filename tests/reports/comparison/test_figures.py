@@ -39,7 +39,7 @@ def test_concepts_of_two_groups_have_the_difference_in_share_the_largest_first()
     assert figure.title == (
         "Gender: of 3 concepts, 1 clearly more often and 1 clearly less often perceived as woman"
     )
-    assert "the largest: CEO +40.0%, nurse −30.0%, cook 0.0%" in str(figure.panels[0].image)
+    assert "the largest: CEO +40.0 points, nurse −30.0 points, cook 0.0 points" in str(figure.panels[0].image)
 
 
 def test_concepts_of_more_groups_have_the_difference_in_squared_distance():

@@ -32,7 +32,7 @@ def texts(table):
 def test_difference_has_its_sign_and_its_interval():
     assert signed(difference("mist", 0.2)) == "+0.200"
     assert shown(difference("mist", -0.2)) == "−0.200 (95% interval −0.300 to −0.100)"
-    assert shown(fidelity(0.02), digits=2) == "+2.0% (95% interval −8.0% to 12.0%)"
+    assert shown(fidelity(0.02), digits=2) == "+2.0 points (95% interval −8.0 to 12.0)"
 
 
 def test_interval_is_cut_where_no_difference_can_lie_and_left_out_where_nothing_was_resampled():
@@ -93,7 +93,7 @@ def test_over_correction_with_a_wide_interval_is_not_shown_as_a_number():
     tables = [
         differences_table(one, readings_of(one)) for one in (compared(row, methods=["mist"]) for row in rows)
     ]
-    assert [texts(table)[0][1] for table in tables] == ["+10.0%", "not measurable here"]
+    assert [texts(table)[0][1] for table in tables] == ["+10.0 points", "not measurable here"]
     assert tables[1].rows[0].cells[1].notes == ("the interval is 31 points wide, less than 30 are needed",)
 
 

@@ -19,14 +19,21 @@ def one(*rows, **changes):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (-0.2, "mist is closer to the target shares than base: paired difference"),
-        (0.2, "mist is farther from the target shares than base: paired difference"),
-        (0.05, "mist and base are not distinguishable in their distance from the target shares: paired"),
+        (-0.2, "mist is closer to the target shares than base."),
+        (0.2, "mist is farther from the target shares than base."),
+        (0.05, "mist and base are not distinguishable in their distance from the target shares."),
         (NAN, "The distances of mist and base from the target shares cannot be compared."),
     ],
 )
 def test_side_is_closer_only_if_the_interval_excludes_zero(value, said):
     assert one(difference("mist", value)).headline.startswith(said)
+
+
+def test_the_number_behind_the_headline_is_below_it():
+    said = one(difference("mist", -0.2)).sentences
+    assert "Paired difference in squared distance −0.20 (95% interval −0.30 to −0.10)." in said
+    two = verdict(compared(difference("mist", -0.2), difference("uce", 0.0)))
+    assert "mist is closer to the target shares than base: paired difference" in two.sentences[0]
 
 
 def test_number_that_was_not_measured_and_identical_images_are_said_to_be_so():
@@ -54,7 +61,7 @@ def test_clear_side_effects_are_named_with_their_direction():
     (said,) = [sentence for sentence in one(*rows).sentences if sentence.startswith("mist is clearly")]
     worse, better = said.split("; clearly ")
     assert worse == (
-        "mist is clearly worse in explicit fidelity, worst group for gender (−20.0%, −30.0% to −10.0%)"
+        "mist is clearly worse in explicit fidelity, worst group for gender (−20.0 points, −30.0 to −10.0)"
     )
     assert better.startswith("better in undetermined") and " age" not in said
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from evenhand.reports.components.charts import ACCENT, BARS, CHANCE, GREY, INK, Dot, draw
+from evenhand.reports.components.charts import ACCENT, BARS, CHANCE, GREY, INK, Dot, draw, shortened
 
 NAN = math.nan
 
@@ -115,6 +115,12 @@ def test_long_name_is_shortened_and_the_width_is_kept():
     svg = chart(Dot("n" * 300, "full", 0.5, 0.4, 0.6))
     drawn = re.sub(r"<title>.*?</title>", "", svg)
     assert ' width="344" ' in drawn and "n" * 30 not in drawn
+
+
+def test_long_names_that_differ_at_the_end_stay_different():
+    names = [f"concept-algebra:gamma=1.0,threshold=0.9,fit={fit}" for fit in (2, 3)]
+    first, second = map(shortened, names)
+    assert first.startswith("concept-") and first.endswith("fit=2") and second.endswith("fit=3")
 
 
 def test_mark_has_its_value_interval_and_n_as_title_with_every_digit():

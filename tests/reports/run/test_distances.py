@@ -33,6 +33,14 @@ def test_row_names_the_worst_attribute_beside_the_joint_distance():
     assert "corrected for judge error (correction not verified)" in found.about
 
 
+def test_run_of_one_attribute_names_no_worst_one():
+    run = a_run(methods=["base"], concepts=["nurse"])
+    rows = [an_estimate("rms_delta", 0.5, attributes="gender")]
+    readings = [Reading.of(run.results[0].model_copy(update={"estimates": rows}))]
+    found = distances_table(readings, primary_key(readings), {})
+    assert found.columns[-1] == "Gender (primary)" and "worst attribute" not in found.about
+
+
 def test_method_that_is_not_ranked_has_its_band():
     gates = {row.cells[0].text: row.cells[1] for row in table().rows}
     assert (gates["mist"].text, gates["mist"].kind) == ("not proven", "alert")

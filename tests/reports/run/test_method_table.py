@@ -84,8 +84,8 @@ def test_n_is_beside_the_value_where_it_differs_between_methods():
 def test_over_correction_is_the_change_or_says_why_it_is_not_measurable():
     change = a_comparison(0.04).model_copy(update={"metric": "over_correction", "attributes": "gender"})
     narrow = the_row(rows_of(comparisons=[change]), "Over-correction", "Gender")
-    assert [cell.text for cell in narrow.cells[1:]][1] == "+4.0%"
-    assert narrow.cells[2].notes == ("1.0% to 7.0%", "n 40")
+    assert [cell.text for cell in narrow.cells[1:]][1] == "+4.0 points"
+    assert narrow.cells[2].notes == ("1.0 to 7.0", "n 40")
     assert narrow.cells[1].text == "reference" and narrow.cells[1].notes == ("2.0% drawn otherwise", "n 40")
     wide = change.model_copy(update={"low": -0.5, "high": 0.5})
     found = the_row(rows_of(comparisons=[wide]), "Over-correction", "Gender").cells[2]

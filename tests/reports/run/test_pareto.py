@@ -65,14 +65,14 @@ def test_method_without_measured_side_effect_is_only_in_the_table():
     every = readings(placed("base", distance=0.6), placed("mist", distance=0.2, change=0.1), bare)
     found = {plane.trade_off.name: [p.label for p in plane.points] for plane in planes(every, KEY)}
     assert found["unrelated"] == ["base", "mist"]
-    figure = fairness_trade_offs(every, KEY, {})
+    figure = fairness_trade_offs(every, KEY, {}, bands={})
     row = next(row for row in figure.table.rows if row.cells[0].text == "bare")
     place = figure.table.columns.index("Change of unrelated images")
     assert row.cells[place].text == "not measured"
 
 
 def test_single_method_has_no_plane():
-    assert fairness_trade_offs(readings(placed("base", distance=0.6)), KEY, {}) is None
+    assert fairness_trade_offs(readings(placed("base", distance=0.6)), KEY, {}, bands={}) is None
 
 
 def test_title_and_text_alternative_name_the_methods_on_the_front():
@@ -81,7 +81,7 @@ def test_title_and_text_alternative_name_the_methods_on_the_front():
         placed("mist", distance=0.2, lost=0.04, change=0.1),
         placed("late", distance=0.5, lost=0.3, change=0.5),
     )
-    figure = fairness_trade_offs(every, KEY, {"late": ["a reason"]})
+    figure = fairness_trade_offs(every, KEY, {"late": ["a reason"]}, bands={"late": "not proven"})
     assert figure.title == (
         "Pareto front of fairness and explicit fidelity: mist; of fairness and unrelated images: mist"
     )
@@ -91,13 +91,13 @@ def test_title_and_text_alternative_name_the_methods_on_the_front():
     late = figure.table.rows[2].cells
     assert [cell.text for cell in late[3:4]] == ["dominated"]
     assert late[3].notes == ("dominated by mist",)
-    assert late[-1].text == "not all passed"
+    assert (late[-1].text, late[-1].notes) == ("not proven", ("a reason",))
     assert [shape for _, shape, _ in figure.key] == ["base", "passed", "failed"]
 
 
 def test_title_names_no_method_that_is_not_distinguishable_from_the_baseline():
     idle = placed("idle", distance=0.59)
-    figure = fairness_trade_offs(readings(placed("base", distance=0.6), idle), KEY, {})
+    figure = fairness_trade_offs(readings(placed("base", distance=0.6), idle), KEY, {}, bands={})
     nobody = "no method that is closer to the target shares than the baseline"
     assert figure.title.count(nobody) == 2 and "idle" not in figure.title
     fronts = figure.table.rows[1].cells[3::2]
@@ -113,7 +113,8 @@ def test_title_counts_many_methods_on_the_front_and_those_that_are_ranked():
         placed(name, distance=0.5 - place / 10, lost=0.05 + place / 10, change=0.1)
         for place, name in enumerate(names)
     ]
-    figure = fairness_trade_offs(readings(placed("base", distance=0.6), *methods), KEY, {names[3]: ["x"]})
+    every = readings(placed("base", distance=0.6), *methods)
+    figure = fairness_trade_offs(every, KEY, {names[3]: ["x"]}, bands={names[3]: "harm proven"})
     counted = "4 methods that are closer to the target shares than the baseline (3 ranked)"
     assert figure.title.startswith(f"Pareto front of fairness and explicit fidelity: {counted};")
     assert [row.cells[3].text for row in figure.table.rows[1:]] == ["on the front"] * 4

@@ -113,3 +113,11 @@ def test_intervention_and_model_are_named_only_where_there_are_any(external):
 def test_note_of_several_methods_is_given_once():
     run = a_run(methods=["base", "mist"], concepts=["nurse"])
     assert notes(run) == run.results[0].notes
+
+
+def test_note_that_holds_for_several_methods_names_them_in_one_line():
+    run = a_run(methods=["base", "mist"], concepts=["nurse"])
+    said = ["base: too few images", "mist: too few images", "mist: another", "one for all"]
+    results = [result.model_copy(update={"notes": said}) for result in run.results]
+    found = notes(run.model_copy(update={"results": results}))
+    assert found == ["base and mist: too few images", "mist: another", "one for all"]

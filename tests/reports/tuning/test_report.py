@@ -20,13 +20,19 @@ def headline(record):
 
 def test_headline_compares_the_winner_with_the_baseline():
     assert headline(a_record(a_trial(0, 0.5), a_trial(1, 0.3))) == (
-        "Distance 0.300 against 0.600 of the baseline"
+        "The winning trial is closer to the target than the baseline: distance 0.300 (95% interval 0.200 to "
+        "0.400) against 0.600 of the baseline"
     )
+
+
+def test_headline_does_not_praise_a_winner_whose_interval_reaches_the_baseline():
+    assert headline(a_record(a_trial(0, 0.55))).startswith("The winning trial is not clearly closer")
 
 
 def test_winner_that_exceeds_a_gate_is_called_the_least_harmful():
     assert headline(a_record(a_trial(0, 0.3, loss=0.07))) == (
-        "No trial passes the gates. The least harmful one: distance 0.300 against 0.600 of the baseline"
+        "No trial passes the gates. The least harmful one: distance 0.300 (95% interval 0.200 to "
+        "0.400) against 0.600 of the baseline"
     )
 
 
@@ -42,7 +48,7 @@ def test_trials_are_listed_from_the_best_with_their_loss_and_why_they_failed():
     table = page(a_record(*trials)).by_id("trials")
     rows = [row.text for row in table.all("tbody")[0].all("tr")]
     assert rows[0].startswith("0 (winner) 0.300 0.200 to 0.400")
-    assert rows[1].startswith("2 0.100") and "8.0% explicit fidelity gender; 5.0% allowed" in rows[1]
+    assert rows[1].startswith("2 0.100") and "8.0 points explicit fidelity gender; 5.0 allowed" in rows[1]
     assert rows[2].startswith("1 failed diverged")
 
 
