@@ -56,8 +56,8 @@ def distances(comparison: Comparison, readings: Mapping[str, Reading]) -> Figure
         _closer(comparison, readings),
         panels,
         [("full", "first side"), ("open", "second side; lines are 95% intervals")],
-        "0: target shares; 1: one group only. The intervals are those of each side; the table above gives "
-        f"the interval of the paired difference. n = {count(_images(comparison))} each."
+        "0: target shares; 1: one group only. The intervals are those of each side; the table of differences "
+        f"gives that of the paired difference. n = {count(_images(comparison))} each."
         f"{_omitted(comparison)}",
         Table("distances-data", title, ["Attributes", "First side", "Second side"], rows, "95% intervals"),
     )
