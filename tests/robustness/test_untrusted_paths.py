@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from helpers.humans import a_run, an_annotator
 from helpers.report import a_result
+from helpers.stored_run import of_suite
 from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.report import render_report
-from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.images import ImageStore
 from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.storage.stored_run import load_run
@@ -99,8 +99,7 @@ def test_a_run_whose_table_names_an_image_outside_it_gets_no_report(tmp_path, se
 
 def publish_results(work):
     """Results of the run's methods, as a finished run has them."""
-    for label in ("base", "uce"):
-        write_atomically(work.root / "results" / f"{label}.json", a_result(label).to_json().encode())
+    work.write_results(of_suite([a_result(label) for label in ("base", "uce")], work.spec()))
 
 
 @pytest.mark.parametrize("column", ["annotator_id", "batch_id", "form_version", "timestamp"])

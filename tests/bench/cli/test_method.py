@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from evenhand.bench.models.loading import load_model
+from evenhand.bench.storage.files import folder_name
 
 
 @pytest.mark.slow
@@ -59,10 +60,10 @@ def test_an_export_of_a_method_that_was_not_run_suggests_the_nearest(evenhand, f
 def test_exporting_an_ambiguous_name_asks_for_the_label(evenhand, finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     document = json.loads((run / "results" / "mist.json").read_text())
-    document["spec"]["method"]["label"] = "mist:rounds=2"
-    (run / "results" / "mist.json").write_text(json.dumps(document))
-    document["spec"]["method"]["label"] = "mist:rounds=3"
-    (run / "results" / "mist-3.json").write_text(json.dumps(document))
+    (run / "results" / "mist.json").unlink()
+    for label in ("mist:rounds=2", "mist:rounds=3"):
+        document["spec"]["method"]["label"] = label
+        (run / "results" / f"{folder_name(label)}.json").write_text(json.dumps(document))
     outcome = evenhand("method", "export", "mist", "--run", run, "--out", tmp_path / "new")
     assert outcome.code == 2
     assert "use one of mist:rounds=2, mist:rounds=3" in outcome.err
