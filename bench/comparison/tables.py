@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evenhand.bench.comparison.runs import Compared
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.results.text import count, plural
-from evenhand.bench.storage.frames import stored_vectors
+from evenhand.bench.storage.frames import stored_vectors, unrelated_keys
 
 PROMPT = ["kind", "concept", "prompt", "cell"]
 """Columns that must be equal for prompts of two runs to be the same."""
@@ -88,7 +88,10 @@ def pool(runs: Sequence[Compared], *, scorer: bool) -> Pooled:
     kept = [_on(shared, table, place) for table in tables]
     labels = [run.label_table() for run in runs]
     labels = [rows[rows["key"].isin(set(table["key"]))] for rows, table in zip(labels, kept, strict=True)]
-    vectors = [_vectors(run, table) if scorer else {} for run, table in zip(runs, kept, strict=True)]
+    vectors = [
+        stored_vectors(run.work, unrelated_keys(table)) if scorer else {}
+        for run, table in zip(runs, kept, strict=True)
+    ]
     renamed = _renamed(runs, kept, labels)
     images, stacked = _stacked(kept, renamed), _stacked(labels, renamed)
     # The last bits of a score depend on the batch; use one score per image.
@@ -155,11 +158,6 @@ def _renamed(
         renamed.append({key: f"{key}@{run.name}" for key in other})
         known = contents | known
     return renamed
-
-
-def _vectors(run: Compared, table: pd.DataFrame) -> Vectors:
-    unrelated = set(table.loc[(table["kind"] == "unrelated") & (table["status"] == "ok"), "key"])
-    return stored_vectors(run.work, unrelated)
 
 
 def _stacked(frames: Sequence[pd.DataFrame], renamed: Sequence[Mapping[str, str]]) -> pd.DataFrame:

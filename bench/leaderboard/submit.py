@@ -32,7 +32,7 @@ from evenhand.bench.results.entry import ENTRY_FILE, Entry, EntryFile, entry_nam
 from evenhand.bench.results.result import BASE, Result, Run
 from evenhand.bench.storage.files import write_atomically
 from evenhand.bench.storage.fits import fit_folder
-from evenhand.bench.storage.frames import stored_vectors
+from evenhand.bench.storage.frames import stored_vectors, unrelated_keys
 from evenhand.bench.storage.run_folder import RunFolder
 from evenhand.bench.storage.stored_run import load_run
 from evenhand.metrics.estimation.panel import PANEL
@@ -192,8 +192,7 @@ class _Source:
             EvenhandError: A table is missing or damaged, or lacks an image.
         """
         images, config = self.run_folder.image_table.read(whole=True), self.known.evaluation_config
-        unrelated = images[(images["kind"] == "unrelated") & (images["status"] == "ok")]
-        vectors = stored_vectors(self.run_folder, set(unrelated["key"])) if config.scorer else {}
+        vectors = stored_vectors(self.run_folder, unrelated_keys(images)) if config.scorer else {}
         return with_preservation(images, vectors, taxonomy=config.taxonomy)
 
     def _pixels(self, key: str) -> str:

@@ -97,6 +97,11 @@ def judged_tables(run_folder: RunFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
     return images, labels[stated.isna() | (labels["judge_version"] == stated)]
 
 
+def unrelated_keys(images: pd.DataFrame) -> set[str]:
+    """Keys of the images of unrelated prompts that were generated; preservation compares their embeddings."""
+    return set(images.loc[(images["kind"] == "unrelated") & (images["status"] == "ok"), "key"])
+
+
 def stored_vectors(run_folder: RunFolder, keys: Collection[str]) -> dict[str, NDArray[np.float32]]:
     """Key to embedding of some images of a run with a scorer.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from evenhand.bench.results.comparison import Comparison, DifferenceRow, FlipRow, Pair
 from evenhand.bench.results.lookup import COMPARED_METRIC, PRIMARY_METRIC, Reading
-from evenhand.bench.results.text import KINDS, attribute, interval, listing, number, plural
+from evenhand.bench.results.text import KINDS, attribute, interval, listing, number, plural, sentence
 from evenhand.reports.comparison.flips import moves_of
 from evenhand.reports.comparison.tables import (
     direction,
@@ -67,7 +67,7 @@ def _outcome(pair: Pair, row: DifferenceRow | None, *, numbers: bool = False) ->
         return f"{pair.label} and {pair.against} are identical images, so nothing differs."
     if row is None or math.isnan(row.low):
         return f"The distances of {pair.label} and {pair.against} from the target shares cannot be compared."
-    end = f": {_paired(row)[:1].lower()}{_paired(row)[1:]}." if numbers else "."
+    end = f": {_paired(row)}." if numbers else "."
     if row.high < 0:
         return f"{pair.label} is closer to the target shares than {pair.against}{end}"
     if row.low > 0:
@@ -78,7 +78,7 @@ def _outcome(pair: Pair, row: DifferenceRow | None, *, numbers: bool = False) ->
 
 def _paired(row: DifferenceRow) -> str:
     """The paired difference in the squared distance, on which the verdict rests."""
-    return f"Paired difference in squared distance {shown(row, digits=2)}"
+    return f"paired difference in squared distance {shown(row, digits=2)}"
 
 
 def _distances(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> list[str]:
@@ -89,7 +89,7 @@ def _distances(row: DifferenceRow | None, readings: Mapping[str, Reading]) -> li
     values = [f"{with_interval(side)} for {label}" for label, side in ends if side is not None]
     how = CORRECTED if row.corrected else UNCORRECTED
     lines = [f"Over {attribute(row.attributes)} the distance is {listing(values)}, {how}; {SCALE}"]
-    lines.append(f"{_paired(row)}.")
+    lines.append(f"{sentence(_paired(row))}.")
     few = f"{plural(row.n, 'concept')} cannot give a small p-value, so none is shown."
     return [*lines, few if math.isnan(row.p) else _test(row)]
 
