@@ -81,7 +81,7 @@ def _measured(effects: pd.DataFrame) -> pd.DataFrame:
             "in the paper": _percent(row.paper_effect),
             "ratio": _with_interval(row, "ratio", _number),
             "verdict": f"**{row.verdict}**" if row.verdict == "reproduced" else row.verdict,
-            "fidelity lost": EMPTY if math.isnan(row.lost) else f"{_percent(row.lost)[:-1]} points",
+            "fidelity lost": _points(row.lost),
         }
         for row in _rows(effects)
     ]
@@ -181,6 +181,13 @@ def _number(value: float) -> str:
 
 def _share(value: float) -> str:
     return f"{value:.0%}" if value >= 0.01 or not value else "under 1%"
+
+
+def _points(value: float) -> str:
+    if math.isnan(value):
+        return EMPTY
+    number = _percent(value).removesuffix("%")
+    return f"{number} point" if number in ("1", "−1") else f"{number} points"
 
 
 def _percent(value: float) -> str:

@@ -45,6 +45,11 @@ def test_a_negative_number_has_a_minus_sign_and_a_zero_none(tables):
     assert " −3% (−10% to 0%) " in line and line.endswith("| 0 points |")
 
 
+@pytest.mark.parametrize(("lost", "said"), [(0.011, "1 point"), (-0.012, "−1 point"), (0.016, "2 points")])
+def test_a_loss_of_one_point_is_in_the_singular(tables, lost, said):
+    assert last_line(parts(with_row(tables, lost=lost))["measured"]).endswith(f"| {said} |")
+
+
 def test_what_a_fit_took_is_shown_for_methods_with_a_result(tables):
     took = {"fit_passes": 12340, "fit_seconds": 61.6, "fits": 1, "trials": 16, "share_trained": 0.25}
     line = last_line(parts(with_row(tables, verdict="reproduced", **took))["effort"])
