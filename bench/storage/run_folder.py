@@ -116,9 +116,11 @@ class RunFolder:
         """Check that the folder is new or belongs to ``suite``; nothing is written.
 
         Raises:
-            EvenhandError: The folder belongs to another suite or version, is not a run folder, or is damaged.
+            EvenhandError: The folder belongs to another suite or version, is not a run folder, is damaged, or
+                keeps its images elsewhere.
         """
         path = self.root / SUITE_FILE
+        self._check_own_images()
         if not path.is_file():
             self._check_no_other_files(SUITE_FILE)
             return
@@ -159,9 +161,11 @@ class RunFolder:
         the image list or anchors do not need a new folder.
 
         Raises:
-            EvenhandError: The folder belongs to an audit of another name, or is not a run folder.
+            EvenhandError: The folder belongs to an audit of another name, is not a run folder, or keeps its
+                images elsewhere.
         """
         path = self.root / AUDIT_FILE
+        self._check_own_images()
         if not path.is_file():
             self._check_no_other_files(AUDIT_FILE)
         elif (kept := read_audit(path).name) != audit.name:
@@ -191,6 +195,14 @@ class RunFolder:
             raise EvenhandError(
                 f"{self.root}: output folder is not a run: it has {others[0]!r} but no {expected}; "
                 "choose an empty or new --out"
+            )
+
+    def _check_own_images(self) -> None:
+        # Pages show no image from outside of the run, which would be known only after all the work.
+        if (images := self.root / "images").is_symlink():
+            raise EvenhandError(
+                f"{images} is a link, and a run keeps its images in its own folder; replace the link with "
+                "what it points to, or choose an --out where there is space"
             )
 
     @contextmanager

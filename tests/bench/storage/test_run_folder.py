@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from PIL import Image
 
 from evenhand.bench.errors import EvenhandError
 from evenhand.bench.prompts.selection import resolve
@@ -57,3 +58,17 @@ def test_a_folder_of_another_limit_says_so(tmp_path):
 def test_a_folder_whose_suite_was_removed_is_still_that_of_a_run_if_it_has_annotations(tmp_path):
     (tmp_path / "annotation").mkdir()
     RunFolder(tmp_path).check(resolve("mini-quick", limit=4))
+
+
+@pytest.mark.parametrize("way", ["run", "audit"])
+def test_images_behind_a_link_are_refused_before_anything_is_written(evenhand, tmp_path, way):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/images").symlink_to(tmp_path / "disk")
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "nurse.png")
+    command = ["run", "mini-quick"] if way == "run" else ["audit", tmp_path, "--suite", "mini-quick"]
+    outcome = evenhand(*command, "--out", tmp_path / "work")
+    assert outcome.code == 2
+    assert "images is a link, and a run keeps its images in its own folder" in outcome.err
+    assert [path.name for path in (tmp_path / "work").iterdir() if path.name != ".lock"] == ["images"]
+    assert not any((tmp_path / "disk").iterdir())
